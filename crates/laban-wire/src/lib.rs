@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod connect;
+mod escape;
+mod event_id;
+mod event_type;
+mod flow_id;
+mod message;
+mod meta;
+mod millis;
+mod read;
+mod record;
+mod subject;
+mod trace;
+
+pub use connect::{ConnectError, ConnectSettings};
+pub use event_id::EventId;
+pub use event_type::{EventType, InvalidName, ServiceName};
+pub use flow_id::{FlowId, InvalidFlowId};
+pub use message::{InvalidMessage, Message, Stored};
+pub use meta::{HEADER, Meta, Reaction};
+pub use millis::Millis;
+pub use read::{FlowReader, ReadError};
+pub use record::{
+    DEAD, Dead, DeadInput, DeadReason, HANDLED, Handled, Payload, RETRYING, Retrying, StoredInput,
+};
+pub use subject::{Subject, home_stream};
+pub use trace::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent};

@@ -1,0 +1,161 @@
+use async_nats::{HeaderMap, HeaderName};
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use crate::{BAGGAGE, EventId, HEADER, Meta, Subject, TRACEPARENT, TraceParent};
+
+/// A message as a stream holds it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The stream.
+    pub stream: String,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// The broker's timestamp.
+    pub at: OffsetDateTime,
+    /// Where it was published.
+    pub subject: String,
+    /// Its headers, without those that the broker adds when it hands the message out.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub payload: Bytes,
+}
+
+/// A stored message, understood: an event or a system record.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The stream that holds it.
+    pub stream: String,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// The broker's timestamp.
+    pub at: OffsetDateTime,
+    /// Event type and flow.
+    pub subject: Subject,
+    /// What it says about itself.
+    pub meta: Meta,
+    /// The span that published it.
+    pub trace: Option<TraceParent>,
+    /// Its body: JSON, unless it came from elsewhere.
+    pub payload: Bytes,
+}
+
+impl TryFrom<Stored> for Message {
+    type Error = InvalidMessage;
+
+    fn try_from(stored: Stored) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            subject: stored.subject.parse()?,
+            meta: Meta::of(&stored.headers, &stored.stream, stored.seq)?,
+            trace: trace_of(&stored.headers),
+            stream: stored.stream,
+            seq: stored.seq,
+            at: stored.at,
+            payload: stored.payload,
+        })
+    }
+}
+
+impl Meta {
+    /// Reads a stored message's own account of itself, liberally: the [`HEADER`]; else the CloudEvents 1.0 attributes in
+    /// `ce-*` headers (NATS protocol binding, binary mode); else nothing but where it is stored.
+    ///
+    /// # Errors
+    /// When there is a [`HEADER`] and it cannot be read.
+    pub fn of(headers: &HeaderMap, stream: &str, seq: u64) -> Result<Self, InvalidMessage> {
+        if let Some(own) = headers.get(HEADER) {
+            return own.as_str().parse();
+        }
+        let id = match header(headers, "ce-id") {
+            Some(id) => EventId::foreign(header(headers, "ce-source").unwrap_or_default(), id),
+            None => EventId::of_stored(stream, seq),
+        };
+        Ok(Self { id, version: None, reaction: None })
+    }
+}
+
+/// The span that published the message: `traceparent`, or the CloudEvents extension of that name.
+/// A broken one is read as none, as the specification asks.
+fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
+    header(headers, TRACEPARENT).or_else(|| header(headers, "ce-traceparent"))?.parse().ok()
+}
+
+/// A header's value whatever the case of its name: other clients write `Ce-Id` or `Traceparent`.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    debug_assert_ne!(name, BAGGAGE, "baggage is read by the propagator");
+    headers
+        .get(name)
+        .or_else(|| {
+            let same = |found: &HeaderName| AsRef::<str>::as_ref(found).eq_ignore_ascii_case(name);
+            let (_, values) = headers.iter().find(|(found, _)| same(found))?;
+            values.first()
+        })
+        .map(|value| value.as_str())
+}
+
+/// A message that is not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMessage {
+    /// Its subject names no event or flow.
+    #[error("subject `{subject}`: {reason}")]
+    Subject {
+        /// The subject found.
+        subject: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A field of its [`HEADER`] cannot be read.
+    #[error("header `{HEADER}`, field `{field}`: {reason}")]
+    Header {
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(headers: &[(&str, &str)]) -> Stored {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
+        Stored {
+            stream: "ORDER".into(),
+            seq: 7,
+            at: OffsetDateTime::UNIX_EPOCH,
+            subject: "order.placed.4711".into(),
+            headers: map,
+            payload: Bytes::from_static(b"{}"),
+        }
+    }
+
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_body_alone_is_an_event() {
+        let message = Message::try_from(stored(&[])).unwrap();
+        assert_eq!(message.meta.id, EventId::of_stored("ORDER", 7));
+        assert_eq!((message.meta.version, message.trace), (None, None));
+    }
+
+    #[test]
+    fn cloud_events_headers_are_read_in_any_case() {
+        let id = "0199f3c2-0000-7000-8000-000000000001";
+        for names in [["ce-id", "ce-source", "ce-traceparent"], ["Ce-Id", "CE-SOURCE", "Traceparent"]] {
+            let headers = [(names[0], id), (names[1], "/shop"), (names[2], TRACE)];
+            let message = Message::try_from(stored(&headers)).unwrap();
+            assert_eq!(message.meta.id.to_string(), id);
+            assert_eq!(message.trace, TRACE.parse().ok());
+        }
+    }
+
+    #[test]
+    fn a_broken_header_of_ours_is_an_error_and_a_broken_trace_is_not() {
+        assert!(matches!(Message::try_from(stored(&[(HEADER, "id=1")])), Err(InvalidMessage::Header { .. })));
+        assert_eq!(Message::try_from(stored(&[(TRACEPARENT, "x")])).unwrap().trace, None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Reading the records of one flow from one stream, by the stream's subject index.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, HeaderName};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Stored;
+
+/// Reads messages by subject filter. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FlowReader {
+    client: Client,
+}
+
+/// How long one request may take before the read fails.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages asked for in one request of a batched read.
+const BATCH: usize = 1000;
+
+#[derive(Serialize)]
+struct Get<'a> {
+    seq: u64,
+    next_by_subj: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<usize>,
+}
+
+impl FlowReader {
+    /// A reader on this connection.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// All messages of `stream` on `filter` from `from_seq` on, oldest first, by batched direct get.
+    ///
+    /// Any replica may answer, so on a replicated stream the newest messages may be missing. What is found is true and
+    /// without gaps.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or the answer is cut short.
+    pub async fn any_replica(
+        &self,
+        stream: &str,
+        filter: &str,
+        from_seq: u64,
+    ) -> Result<Vec<Stored>, ReadError> {
+        let mut found: Vec<Stored> = Vec::new();
+        let mut seq = from_seq.max(1);
+        while self.direct_batch(stream, filter, seq, &mut found).await? {
+            seq = found.last().map_or(seq, |last| last.seq + 1);
+        }
+        Ok(found)
+    }
+
+    /// One batch. Says whether more is pending.
+    async fn direct_batch(
+        &self,
+        stream: &str,
+        filter: &str,
+        seq: u64,
+        found: &mut Vec<Stored>,
+    ) -> Result<bool, ReadError> {
+        let failed =
+            |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
+        let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: Some(BATCH) })
+            .map_err(|e| failed(e.to_string()))?;
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|e| failed(e.to_string()))?;
+        self.client
+            .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, body.into())
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        loop {
+            let answer = tokio::time::timeout(TIMEOUT, answers.next())
+                .await
+                .map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?
+                .ok_or_else(|| failed("the connection closed".to_owned()))?;
+            match answer.status.map(|status| status.as_u16()) {
+                None | Some(200) => found.push(from_direct(stream, answer).map_err(failed)?),
+                Some(404) => return Ok(false),
+                Some(204) => {
+                    let pending = answer.headers.as_ref().and_then(|h| h.get("Nats-Num-Pending"));
+                    return Ok(pending.is_some_and(|n| n.as_str() != "0"));
+                }
+                Some(503) => {
+                    return Err(failed("the stream does not exist, or nobody answers for it".to_owned()));
+                }
+                Some(code) => {
+                    return Err(failed(format!("{code} {}", answer.description.unwrap_or_default())));
+                }
+            }
+        }
+    }
+
+    /// All messages of `stream` on `filter` from `from_seq` on, oldest first, each asked of the stream's leader: the
+    /// newest are included.
+    ///
+    /// One request a message: for reading on from what is known, not for whole flows.
+    ///
+    /// # Errors
+    /// When the leader does not answer.
+    pub async fn leader(&self, stream: &str, filter: &str, from_seq: u64) -> Result<Vec<Stored>, ReadError> {
+        let mut found = Vec::new();
+        let mut seq = from_seq.max(1);
+        while let Some(message) = self.leader_next(stream, filter, seq).await? {
+            seq = message.seq + 1;
+            found.push(message);
+        }
+        Ok(found)
+    }
+
+    async fn leader_next(&self, stream: &str, filter: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
+        let failed =
+            |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
+        let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: None })
+            .map_err(|e| failed(e.to_string()))?;
+        let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
+        let answer = self
+            .client
+            .send_request(format!("$JS.API.STREAM.MSG.GET.{stream}"), request)
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        let answer: Answer = serde_json::from_slice(&answer.payload).map_err(|e| failed(e.to_string()))?;
+        match answer {
+            Answer { message: Some(message), .. } => message.into_stored(stream).map(Some).map_err(failed),
+            Answer { error: Some(error), .. } if error.code == 404 && error.err_code == NO_MESSAGE => {
+                Ok(None)
+            }
+            Answer { error: Some(error), .. } => {
+                Err(failed(format!("{} ({})", error.description, error.err_code)))
+            }
+            Answer { .. } => Err(failed("an answer with neither message nor error".to_owned())),
+        }
+    }
+}
+
+/// JetStream's `JSNoMessageFoundErr`.
+const NO_MESSAGE: u64 = 10037;
+
+#[derive(Deserialize)]
+struct Answer {
+    message: Option<Encoded>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    code: u16,
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Encoded {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    hdrs: String,
+    #[serde(default)]
+    data: String,
+    time: String,
+}
+
+impl Encoded {
+    fn into_stored(self, stream: &str) -> Result<Stored, String> {
+        let decode = |text: &str| STANDARD.decode(text).map_err(|e| e.to_string());
+        Ok(Stored {
+            stream: stream.to_owned(),
+            seq: self.seq,
+            at: OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|e| e.to_string())?,
+            subject: self.subject,
+            headers: parse_headers(&decode(&self.hdrs)?),
+            payload: Bytes::from(decode(&self.data)?),
+        })
+    }
+}
+
+/// Parses a raw header block, skipping lines that are no header: whatever a client stored must stay readable.
+fn parse_headers(raw: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in String::from_utf8_lossy(raw).split("\r\n").skip(1) {
+        if let Some((name, value)) = line.split_once(':')
+            && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.trim().parse())
+        {
+            headers.append::<HeaderName, async_nats::HeaderValue>(name, value);
+        }
+    }
+    headers
+}
+
+/// Headers that a direct get adds, and the broker's instructions: not the message's own.
+const ADDED: [&str; 6] = [
+    "Nats-Stream",
+    "Nats-Subject",
+    "Nats-Sequence",
+    "Nats-Time-Stamp",
+    "Nats-Num-Pending",
+    "Nats-Last-Sequence",
+];
+
+fn from_direct(stream: &str, answer: async_nats::Message) -> Result<Stored, String> {
+    let headers = answer.headers.ok_or("a direct get without headers")?;
+    let need = |name: &str| {
+        headers.get(name).map(|value| value.as_str()).ok_or_else(|| format!("a direct get without {name}"))
+    };
+    let seq = need("Nats-Sequence")?.parse().map_err(|_| "a direct get with a broken sequence")?;
+    let at = OffsetDateTime::parse(need("Nats-Time-Stamp")?, &Rfc3339).map_err(|e| e.to_string())?;
+    let subject = need("Nats-Subject")?.to_owned();
+    let own = headers.iter().filter(|(name, _)| !ADDED.contains(&AsRef::<str>::as_ref(*name)));
+    let own = own.flat_map(|(name, values)| values.iter().map(move |value| (name.clone(), value.clone())));
+    Ok(Stored {
+        stream: stream.to_owned(),
+        seq,
+        at,
+        subject,
+        headers: own.collect(),
+        payload: answer.payload,
+    })
+}
+
+/// A read that could not be finished.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("reading `{filter}` from stream {stream}: {reason}")]
+pub struct ReadError {
+    stream: String,
+    filter: String,
+    reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_header_lines_are_skipped() {
+        let headers = parse_headers(b"NATS/1.0\r\na: 1\r\nno colon\r\nbad name: 2\r\nb:\xff\r\na:2\r\n\r\n");
+        let all: Vec<_> = headers.get_all("a").map(|v| v.as_str()).collect();
+        assert_eq!(all, ["1", "2"]);
+        assert_eq!(headers.get("b").map(|v| v.as_str()), Some("\u{fffd}"));
+        assert_eq!(headers.len(), 2);
+    }
+}

@@ -1,0 +1,173 @@
+//! The bodies of the system records: what a service writes about its own work.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use crate::EventType;
+
+/// A reaction that emitted nothing into its flow.
+pub const HANDLED: &str = "_handled";
+/// A failed attempt that will be tried again.
+pub const RETRYING: &str = "_retrying";
+/// A dead letter: a handler gave up on an event.
+pub const DEAD: &str = "_dead";
+
+/// Body of [`HANDLED`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Handled {
+    /// What was handled, kept when the handler reads flow state: a later reaction may need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<StoredInput>,
+}
+
+/// An input remembered with the record of its handling.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredInput {
+    /// The input's type.
+    pub event: EventType,
+    /// Its type's version, when it said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Its body.
+    pub payload: Payload,
+}
+
+/// Body of [`RETRYING`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Retrying {
+    /// Which attempt failed, from 1.
+    pub attempt: u32,
+    /// Why.
+    pub error: String,
+    /// Whether the attempt vanished instead of failing: its process was killed, or hung.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
+    /// When the next attempt is due, by the clock of the instance that wrote this.
+    #[serde(with = "time::serde::rfc3339")]
+    pub next_at: OffsetDateTime,
+}
+
+/// Body of [`DEAD`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dead {
+    /// What kind of end it was.
+    pub reason: DeadReason,
+    /// The last error, for a reader.
+    pub error: String,
+    /// How many attempts were made; 0 when the handler was never run.
+    pub attempts: u32,
+    /// The same for errors that differ only in numbers, ids and quoted values: groups dead letters.
+    pub fingerprint: String,
+    /// The input as it was received.
+    pub input: DeadInput,
+}
+
+/// Why a handler gave up on an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// The message is not an event: its subject or headers cannot be read.
+    Unreadable,
+    /// The body does not decode as the type that the handler takes, or is of a version it does not know.
+    Undecodable,
+    /// The handler refused the event.
+    Rejected,
+    /// Every attempt failed.
+    Exhausted,
+    /// Attempts end without an outcome: the handler kills its process, or hangs.
+    Vanishing,
+    /// What the handler emitted cannot be written.
+    Unwritable,
+}
+
+impl DeadReason {
+    /// The reason as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Undecodable => "undecodable",
+            Self::Rejected => "rejected",
+            Self::Exhausted => "exhausted",
+            Self::Vanishing => "vanishing",
+            Self::Unwritable => "unwritable",
+        }
+    }
+}
+
+/// The whole input of a dead letter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadInput {
+    /// Stream it was read from.
+    pub stream: String,
+    /// Its sequence there.
+    pub seq: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// Its body; nothing when the record would have been larger than the broker takes (it is still at `stream`, `seq`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+}
+
+/// Any body inside a JSON record, as readable as it can be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// Valid JSON, unchanged.
+    Json(Box<RawValue>),
+    /// Text that is not JSON.
+    Text(String),
+    /// Anything else, as base64.
+    Base64(String),
+}
+
+impl Payload {
+    /// Wraps a body.
+    pub fn of(body: &[u8]) -> Self {
+        match std::str::from_utf8(body) {
+            Ok(text) => match serde_json::from_str(text) {
+                Ok(json) => Self::Json(json),
+                Err(_) => Self::Text(text.to_owned()),
+            },
+            Err(_) => Self::Base64(STANDARD.encode(body)),
+        }
+    }
+
+    /// The body again.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Json(json) => Bytes::copy_from_slice(json.get().as_bytes()),
+            Self::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Self::Base64(text) => STANDARD.decode(text).unwrap_or_default().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_payload_round_trips_through_a_record() {
+        for body in [&br#"{"a": [1, 2.50]}"#[..], b"not json", b"", b"\xff\x00"] {
+            let record = Handled {
+                input: Some(StoredInput {
+                    event: "order.placed".parse().unwrap(),
+                    version: Some(1),
+                    payload: Payload::of(body),
+                }),
+            };
+            let json = serde_json::to_vec(&record).unwrap();
+            let back: Handled = serde_json::from_slice(&json).unwrap();
+            assert_eq!(back.input.unwrap().payload.to_bytes(), body);
+        }
+    }
+}
