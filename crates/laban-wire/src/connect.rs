@@ -7,6 +7,8 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use serde::Deserialize;
 
+use crate::error_chain;
+
 /// Where the broker is and who we are there.
 ///
 /// The names are those of the `nats` CLI, so what works there works here. Secrets are not shown by `Debug`.
@@ -55,7 +57,11 @@ impl ConnectSettings {
         Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn from_lookup(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConnectError> {
+    /// [`from_env`](Self::from_env) over any set of variables: for a program whose flags win over the environment.
+    ///
+    /// # Errors
+    /// When a named context cannot be read.
+    pub fn from_lookup(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConnectError> {
         let contexts = env("XDG_CONFIG_HOME")
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(env("HOME")?).join(".config")))
@@ -161,7 +167,7 @@ impl ConnectSettings {
         options.connect(urls).await.map_err(|e| ConnectError::Unreachable {
             url: self.shown_url(),
             origin: self.origin.clone(),
-            reason: chain(&e),
+            reason: error_chain(&e),
         })
     }
 }
@@ -170,20 +176,6 @@ impl ConnectSettings {
 fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
     Duration::from_millis(50 << doublings).min(Duration::from_secs(2))
-}
-
-/// An error with its sources, each said once (the client's errors repeat their source in their own text).
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 impl fmt::Debug for ConnectSettings {

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+mod error_chain;
 mod escape;
 mod event_id;
 mod event_type;
 mod flow_id;
 mod message;
 mod meta;
+pub mod metadata;
 mod millis;
 mod read;
 mod record;
@@ -14,6 +16,7 @@ mod subject;
 mod trace;
 
 pub use connect::{ConnectError, ConnectSettings};
+pub use error_chain::error_chain;
 pub use event_id::EventId;
 pub use event_type::{EventType, InvalidName, ServiceName};
 pub use flow_id::{FlowId, InvalidFlowId};

@@ -116,6 +116,14 @@ impl FlowReader {
         Ok(found)
     }
 
+    /// The first message of `stream` on `filter`, asked of the stream's leader.
+    ///
+    /// # Errors
+    /// When the leader does not answer.
+    pub async fn leader_first(&self, stream: &str, filter: &str) -> Result<Option<Stored>, ReadError> {
+        self.leader_next(stream, filter, 1).await
+    }
+
     async fn leader_next(&self, stream: &str, filter: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
         let failed =
             |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };

@@ -1,1 +1,33 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+extern crate self as laban;
+
+mod config;
+mod contract;
+mod definition;
+mod emitter;
+mod error;
+mod event;
+mod extract;
+mod flow_state;
+mod handler;
+mod outcome;
+mod retry;
+mod runtime;
+mod service;
+mod telemetry;
+
+pub use contract::{Contract, HandlerContract};
+pub use definition::Definition;
+pub use emitter::{Begun, Emitter, Receipt};
+pub use error::{BoxError, Error, Result};
+pub use event::{Event, EventInfo, Input};
+pub use extract::{Cause, Extract, Flow, State};
+pub use flow_state::{FlowState, Record};
+pub use handler::Handler;
+pub use laban_macros::Event;
+pub use laban_wire::{EventId, EventType, FlowId, InvalidFlowId};
+pub use outcome::{Emit, Failure, Never, OrRetry, Outbox, Outcome, Undecided};
+pub use retry::Retry;
+pub use runtime::Running;
+pub use service::Service;

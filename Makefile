@@ -1,0 +1,60 @@
+# `make` lists what there is. GNU make 3.81 is enough.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check jaeger tools dev
+
+CARGO ?= cargo
+BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
+BINARIES := $(CARGO) build -p shop -p demo -p laban-cli
+
+# $(call step,what happens next): no comma in the text. Colour on a terminal only.
+step = @if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then printf '\033[1m==> %s\033[0m\n' '$(1)'; else printf '==> %s\n' '$(1)'; fi
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## run the shop on a real broker: 200 orders, audited (ONCE=1: verify and exit)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,finding or fetching Jaeger)
+	@deploy/local/jaeger.sh >/dev/null || [ $$? -eq 3 ]
+	$(call step,building the shop and the demo)
+	@$(BINARIES)
+	$(call step,running the demo)
+	@$(BIN)/demo
+
+test: ## run all tests (LABAN_REQUIRE_JAEGER=1: fail if there is no Jaeger)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,finding or fetching Jaeger)
+	@deploy/local/jaeger.sh >/dev/null || { [ $$? -eq 3 ] && [ "$$LABAN_REQUIRE_JAEGER" != 1 ]; }
+	$(call step,building the binaries that system tests start)
+	@$(BINARIES)
+	$(call step,running all tests)
+	@$(CARGO) test --workspace
+
+check: ## check formatting and lints and docs (and shell scripts and licences where the tools are installed)
+	$(call step,cargo fmt --check)
+	@$(CARGO) fmt --all -- --check
+	$(call step,cargo clippy with warnings denied)
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(call step,cargo doc with warnings denied)
+	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	@if command -v shellcheck >/dev/null; then echo '==> shellcheck'; shellcheck -x deploy/local/*.sh; \
+	  else echo '==> shellcheck: not installed; skipped'; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then echo '==> cargo deny'; $(CARGO) deny check; \
+	  else echo '==> cargo deny: not installed; skipped'; fi
+
+jaeger: ## find or fetch Jaeger or build it from source with Go (minutes; once per machine)
+	$(call step,finding or fetching or building Jaeger)
+	@deploy/local/jaeger.sh --build
+
+tools: ## find or fetch nats-server and Jaeger and print their paths
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh
+	$(call step,finding or fetching Jaeger)
+	@deploy/local/jaeger.sh || [ $$? -eq 3 ]
+
+dev: ## start a local broker and Jaeger and print their addresses until Ctrl-C
+	$(call step,building the laban command)
+	@$(CARGO) build -p laban-cli
+	@$(BIN)/laban dev

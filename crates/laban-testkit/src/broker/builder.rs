@@ -1,0 +1,102 @@
+//! How a broker is to be.
+
+use std::path::PathBuf;
+
+use super::launch::{self, Place};
+use crate::tools::Tool;
+use crate::{Broker, Error};
+
+/// How to start a [`Broker`]: see [`Broker::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    pub(super) port: Option<u16>,
+    pub(super) monitor_port: Option<u16>,
+    store_dir: Option<PathBuf>,
+    log_file: Option<PathBuf>,
+    pub(super) config: String,
+    pub(super) max_payload: Option<usize>,
+    pub(super) jetstream: bool,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            port: None,
+            monitor_port: None,
+            store_dir: None,
+            log_file: None,
+            config: String::new(),
+            max_payload: None,
+            jetstream: true,
+        }
+    }
+
+    /// Listens on this port; otherwise on a free one that the server picks.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Serves monitoring on this port; otherwise on a free one that the server picks.
+    #[must_use]
+    pub fn monitor_port(mut self, port: u16) -> Self {
+        self.monitor_port = Some(port);
+        self
+    }
+
+    /// Keeps streams in this folder, which stays; otherwise in a temporary one that goes with the broker.
+    #[must_use]
+    pub fn store_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.store_dir = Some(dir.into());
+        self
+    }
+
+    /// Appends the server's log to this file; otherwise to a temporary one that goes with the broker.
+    #[must_use]
+    pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.log_file = Some(path.into());
+        self
+    }
+
+    /// Adds text to the server's configuration. Address, ports and store are set by flags, which win over it.
+    #[must_use]
+    pub fn config(mut self, text: impl AsRef<str>) -> Self {
+        self.config.push_str(text.as_ref());
+        self.config.push('\n');
+        self
+    }
+
+    /// Sets the largest payload in bytes; the server's default is 1 MiB.
+    #[must_use]
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = Some(bytes);
+        self
+    }
+
+    /// Switches JetStream off or on; it is on.
+    #[must_use]
+    pub fn jetstream(mut self, on: bool) -> Self {
+        self.jetstream = on;
+        self
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTool`] if there is no nats-server, [`Error::Exited`] with the server's own words if it refuses
+    /// its configuration, [`Error::Late`] if it does not become ready.
+    pub async fn start(self) -> Result<Broker, Error> {
+        let program = Tool::NatsServer.find_async().await?;
+        let dir = tempfile::Builder::new()
+            .prefix("laban-broker-")
+            .tempdir()
+            .map_err(Error::io("create a temporary folder"))?;
+        let store = self.store_dir.clone().unwrap_or_else(|| dir.path().join("store"));
+        let log = self.log_file.clone().unwrap_or_else(|| dir.path().join("nats-server.log"));
+        let place = Place { program, dir, store, log };
+        let (process, ports) = launch::launch(&self, &place, None).await?;
+        Ok(Broker { settings: self, ports, process, place })
+    }
+}

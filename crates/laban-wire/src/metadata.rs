@@ -1,0 +1,16 @@
+//! What home streams and consumers say about themselves: metadata keys, set by the runtime and read by the reading side.
+
+/// On a home stream: the version of the wire format ([`WIRE_VERSION`]).
+pub const WIRE: &str = "laban.wire";
+/// The wire format that this crate reads and writes.
+pub const WIRE_VERSION: &str = "1";
+/// On a home stream: the service that writes it. On a consumer: the service that reacts.
+pub const SERVICE: &str = "laban.service";
+/// On a consumer: the handler that reacts.
+pub const HANDLER: &str = "laban.handler";
+/// On a consumer: the one event type it consumes.
+pub const EVENT: &str = "laban.event";
+/// On a consumer: the event types whose effect the handler undoes, separated by spaces. Absent when there are none.
+pub const COMPENSATES: &str = "laban.compensates";
+/// On a consumer: the event types that the handler may emit, separated by spaces. Absent when there are none.
+pub const EMITS: &str = "laban.emits";

@@ -1,0 +1,125 @@
+//! `LABAN_*`: what an operator may set. The broker's own settings are `laban_wire::ConnectSettings`, telemetry's are
+//! `OTEL_*`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::StorageType;
+
+use crate::Error;
+
+/// A service's settings, read once at start.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// How long the broker waits for an acknowledgement or a sign of life before it delivers again.
+    pub(crate) ack_wait: Duration,
+    /// How long the home stream keeps records; zero is for ever.
+    pub(crate) retention: Duration,
+    /// Copies of the home stream.
+    pub(crate) replicas: usize,
+    /// Where the home stream is kept.
+    pub(crate) storage: StorageType,
+    /// How long a stop waits for handlers to finish.
+    pub(crate) drain_timeout: Duration,
+    /// How long a start waits for the broker.
+    pub(crate) connect_timeout: Duration,
+    /// How many flows an instance remembers, so as not to ask the broker.
+    pub(crate) remembered_flows: usize,
+    /// Where `/metrics`, `/livez` and `/readyz` are served, if anywhere.
+    pub(crate) http_addr: Option<SocketAddr>,
+}
+
+impl Config {
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_lookup(env: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let env = Lookup(&env);
+        Ok(Self {
+            ack_wait: Duration::from_millis(env.number("LABAN_ACK_WAIT_MS", 10_000, 100..=3_600_000)?),
+            retention: Duration::from_secs(86_400 * env.number("LABAN_RETENTION_DAYS", 30, 0..=36_500)?),
+            replicas: usize::try_from(env.number("LABAN_REPLICAS", 1, 1..=5)?).unwrap_or(1),
+            storage: match env.0("LABAN_STORAGE").as_deref() {
+                None | Some("file") => StorageType::File,
+                Some("memory") => StorageType::Memory,
+                Some(other) => return Err(bad("LABAN_STORAGE", other, "it is `file` or `memory`")),
+            },
+            drain_timeout: Duration::from_millis(env.number(
+                "LABAN_DRAIN_TIMEOUT_MS",
+                25_000,
+                0..=3_600_000,
+            )?),
+            connect_timeout: Duration::from_millis(env.number(
+                "LABAN_CONNECT_TIMEOUT_MS",
+                30_000,
+                0..=3_600_000,
+            )?),
+            remembered_flows: usize::try_from(env.number(
+                "LABAN_REMEMBERED_FLOWS",
+                50_000,
+                1..=100_000_000,
+            )?)
+            .unwrap_or(usize::MAX),
+            http_addr: match env.0("LABAN_HTTP_ADDR") {
+                None => None,
+                Some(text) => Some(text.parse().map_err(|_| {
+                    bad("LABAN_HTTP_ADDR", &text, "it is an address and a port, such as 127.0.0.1:9464")
+                })?),
+            },
+        })
+    }
+}
+
+struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>);
+
+impl Lookup<'_> {
+    fn number(
+        &self,
+        name: &'static str,
+        default: u64,
+        allowed: std::ops::RangeInclusive<u64>,
+    ) -> Result<u64, Error> {
+        let Some(text) = (self.0)(name) else {
+            return Ok(default);
+        };
+        match text.parse() {
+            Ok(number) if allowed.contains(&number) => Ok(number),
+            _ => {
+                let reason = format!("it is a whole number from {} to {}", allowed.start(), allowed.end());
+                Err(bad(name, &text, &reason))
+            }
+        }
+    }
+}
+
+pub(crate) fn bad(name: &'static str, value: &str, reason: &str) -> Error {
+    Error::Config { name, value: value.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_value_names_its_variable_and_what_would_do() {
+        for (name, value, hint) in [
+            ("LABAN_ACK_WAIT_MS", "10s", "from 100 to 3600000"),
+            ("LABAN_REPLICAS", "0", "from 1 to 5"),
+            ("LABAN_STORAGE", "disk", "`file` or `memory`"),
+            ("LABAN_HTTP_ADDR", "9464", "127.0.0.1:9464"),
+        ] {
+            let error = Config::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value) && text.contains(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn defaults() {
+        let config = Config::from_lookup(|_| None).unwrap();
+        assert_eq!(config.ack_wait, Duration::from_secs(10));
+        assert_eq!(config.retention, Duration::from_secs(30 * 86_400));
+        assert_eq!(config.http_addr, None);
+    }
+}

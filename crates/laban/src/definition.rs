@@ -1,0 +1,84 @@
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use laban_wire::EventType;
+
+use crate::extract::Call;
+use crate::outcome::End;
+use crate::{BoxError, EventInfo, Retry};
+
+/// A handler with its options, made by the methods of [`Handler`](crate::Handler); give it to
+/// [`Service::on`](crate::Service::on).
+#[derive(Clone)]
+pub struct Definition {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) consumes: Vec<EventInfo>,
+    pub(crate) emits: Vec<EventInfo>,
+    pub(crate) compensates: Vec<EventType>,
+    pub(crate) needs: Vec<(TypeId, &'static str)>,
+    pub(crate) reads_flow: bool,
+    pub(crate) fenced: bool,
+    pub(crate) start: Start,
+    pub(crate) retry: Retry,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) run: Arc<dyn Run>,
+}
+
+/// Where a handler's first consumer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// With the oldest event that the stream holds: nothing is lost.
+    Oldest,
+    /// With the next one.
+    Now,
+}
+
+/// The erased function.
+pub(crate) trait Run: Send + Sync {
+    /// Decodes the input and makes the run.
+    ///
+    /// # Errors
+    /// When the input does not decode.
+    fn run(&self, call: Call) -> Result<Pin<Box<dyn Future<Output = End> + Send>>, BoxError>;
+}
+
+impl Definition {
+    pub(crate) fn new(name: &'static str, run: Arc<dyn Run>) -> Self {
+        Self {
+            name: name.into(),
+            consumes: Vec::new(),
+            emits: Vec::new(),
+            compensates: Vec::new(),
+            needs: Vec::new(),
+            reads_flow: false,
+            fenced: true,
+            start: Start::Oldest,
+            retry: Retry::default(),
+            concurrency: 64,
+            timeout: Duration::from_secs(60),
+            run,
+        }
+    }
+
+    /// The newest version of `event` that this handler takes.
+    pub(crate) fn version_of(&self, event: &EventType) -> Option<u32> {
+        self.consumes.iter().find(|info| info.event == *event).map(|info| info.version)
+    }
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names =
+            |events: &[EventInfo]| events.iter().map(|info| info.event.to_string()).collect::<Vec<_>>();
+        f.debug_struct("Definition")
+            .field("name", &self.name)
+            .field("consumes", &names(&self.consumes))
+            .field("emits", &names(&self.emits))
+            .finish_non_exhaustive()
+    }
+}

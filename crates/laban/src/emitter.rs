@@ -1,0 +1,192 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use laban_wire::{EventId, EventType, FlowId, Message, Stored, Subject};
+use opentelemetry::Context;
+
+use crate::outcome::Outgoing;
+use crate::runtime::{AppendError, Commit, Committed, Core, Fence, Identity, Pause, Progress, append};
+use crate::telemetry::{end_send_span, propagation, send_span};
+use crate::{Error, Event, Result};
+
+/// How long an emission may take while the broker does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Emits events that no event of the mesh caused: where flows begin, behind an HTTP endpoint for example.
+///
+/// Cheap to clone. The span current in OpenTelemetry's context (a `tracing` span, too) becomes the parent.
+#[derive(Clone)]
+pub struct Emitter {
+    core: Arc<Core>,
+    declared: Arc<[EventType]>,
+}
+
+/// An event that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Its id.
+    pub event_id: EventId,
+    /// The flow it belongs to.
+    pub flow: FlowId,
+    /// Its sequence in the service's home stream.
+    pub seq: u64,
+    /// The trace that the flow is, if it is traced: 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+}
+
+/// What came of [`Emitter::begin`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The flow begins with this event.
+    Now(Receipt),
+    /// The flow had begun before.
+    Before {
+        /// Its first event.
+        receipt: Receipt,
+        /// That event's body, to see whether it was the same.
+        payload: Bytes,
+    },
+}
+
+impl Emitter {
+    pub(crate) fn new(core: Arc<Core>, declared: Vec<EventType>) -> Self {
+        Self { core, declared: declared.into() }
+    }
+
+    /// Begins a flow with this event, once: if this service has any record of the flow, nothing is written, and the first
+    /// one is returned. Safe to repeat after any error, so an idempotency key makes a good flow id.
+    ///
+    /// # Errors
+    /// [`Error::NotTaken`], `transient` when the broker did not answer; the event may have been taken then.
+    pub async fn begin<E: Event>(&self, event: &E) -> Result<Begun> {
+        let outgoing = self.outgoing(event)?;
+        let id = EventId::root();
+        let span = send_span(&Context::current(), self.core.service.as_str(), &outgoing, id);
+        let begun = tokio::time::timeout(PATIENCE, self.append_first::<E>(outgoing, id, &span)).await;
+        let begun = begun.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
+        end_send_span(&span, failure(&begun).as_deref());
+        begun
+    }
+
+    async fn append_first<E: Event>(&self, outgoing: Outgoing, id: EventId, span: &Context) -> Result<Begun> {
+        let committer = &self.core.committer;
+        let flow = outgoing.flow.clone();
+        let filter = Subject::all_of(self.core.service.as_str(), &flow);
+        let draft = self.core.drafting.event(outgoing, id, None, span);
+        let mut pause = Pause::default();
+        loop {
+            let fence = Fence::At { filter: &filter, seq: 0 };
+            match append(&committer.client, vec![draft.clone()], fence).await {
+                Ok(seq) => {
+                    let trace_id = propagation::trace_id(span);
+                    return Ok(Begun::Now(Receipt { event_id: id, flow, seq, trace_id }));
+                }
+                Err(AppendError::Refused(reason)) => return Err(not_taken::<E>(reason, false)),
+                Err(AppendError::Unavailable(reason)) => {
+                    tracing::warn!(service = %self.core.service, %flow, %reason, "a flow waits to begin");
+                    pause.long().await;
+                }
+                Err(AppendError::FenceLost | AppendError::Unknown(_)) => {
+                    match committer.reader.leader_first(&committer.stream, &filter).await {
+                        Ok(Some(first)) => return begun_before::<E>(first, id),
+                        Ok(None) => pause.short().await,
+                        Err(error) => {
+                            tracing::warn!(service = %self.core.service, %flow, %error, "a flow waits to begin");
+                            pause.long().await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Emits this event into a flow that may have begun before.
+    ///
+    /// Each call is a new event: after a transient error it may be there twice if it is repeated. What must not be is a
+    /// case for [`begin`](Self::begin), or for a handler.
+    ///
+    /// # Errors
+    /// [`Error::NotTaken`], `transient` when the broker did not answer; the event may have been taken then.
+    pub async fn emit<E: Event>(&self, event: &E) -> Result<Receipt> {
+        let outgoing = self.outgoing(event)?;
+        let id = EventId::root();
+        let span = send_span(&Context::current(), self.core.service.as_str(), &outgoing, id);
+        let emitted = tokio::time::timeout(PATIENCE, self.append_next::<E>(outgoing, id, &span)).await;
+        let emitted = emitted.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
+        end_send_span(&span, failure(&emitted).as_deref());
+        emitted
+    }
+
+    async fn append_next<E: Event>(
+        &self,
+        outgoing: Outgoing,
+        id: EventId,
+        span: &Context,
+    ) -> Result<Receipt> {
+        let flow = outgoing.flow.clone();
+        let mut turn = self.core.turns.line_up(&flow);
+        turn.come().await;
+        let mut known = self.core.recall(&flow, false, false).await;
+        let commit = Commit {
+            flow: flow.clone(),
+            identity: Identity::root(id),
+            drafts: vec![self.core.drafting.event(outgoing, id, None, span)],
+            in_flow: 1,
+            becomes: Progress::Done,
+            reads_flow: false,
+        };
+        let committed = self.core.committer.commit(&commit, &mut known).await;
+        let seq = match committed {
+            Ok(Committed::Now { first_seq }) => first_seq,
+            // An acknowledgement was lost, and the event found to be there.
+            Ok(Committed::Before | Committed::Stale) => known.last_seq,
+            Err(refused) => return Err(not_taken::<E>(refused.to_string(), false)),
+        };
+        self.core.memory.put(flow.clone(), known);
+        Ok(Receipt { event_id: id, flow, seq, trace_id: propagation::trace_id(span) })
+    }
+
+    fn outgoing<E: Event>(&self, event: &E) -> Result<Outgoing> {
+        if !self.declared.iter().any(|declared| declared.as_str() == E::NAME) {
+            let reason = format!(
+                "service {} did not declare it; add `.emits::<{}>()` to the service",
+                self.core.service,
+                std::any::type_name::<E>()
+            );
+            return Err(not_taken::<E>(reason, false));
+        }
+        Outgoing::of(event).map_err(|reason| not_taken::<E>(reason, false))
+    }
+}
+
+/// The flow's first record. When it is the very event that was being appended, its acknowledgement was lost.
+fn begun_before<E: Event>(first: Stored, id: EventId) -> Result<Begun> {
+    let first: Message = first.try_into().map_err(|error| {
+        not_taken::<E>(format!("the flow began with a message that is not an event: {error}"), false)
+    })?;
+    let receipt = Receipt {
+        event_id: first.meta.id,
+        flow: first.subject.flow,
+        seq: first.seq,
+        trace_id: first.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+    };
+    if first.meta.id == id {
+        Ok(Begun::Now(receipt))
+    } else {
+        Ok(Begun::Before { receipt, payload: first.payload })
+    }
+}
+
+fn not_taken<E: Event>(reason: String, transient: bool) -> Error {
+    Error::NotTaken { event: E::NAME, reason, transient }
+}
+
+fn too_late() -> String {
+    format!("the broker did not acknowledge within {} s; it may have taken it", PATIENCE.as_secs())
+}
+
+fn failure<T>(result: &Result<T>) -> Option<String> {
+    result.as_ref().err().map(ToString::to_string)
+}

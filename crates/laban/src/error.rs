@@ -1,0 +1,65 @@
+/// Any error of a service author's own code.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result with Laban's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a service did not start, or an event was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The broker cannot be reached, or refused us.
+    #[error(transparent)]
+    Connect(#[from] laban_wire::ConnectError),
+    /// An environment variable that cannot be used.
+    #[error("{name}={value}: {reason}")]
+    Config {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it, and what would do.
+        reason: String,
+    },
+    /// The service's own code does not fit together: found before anything is started.
+    #[error("service {service}: {reason}")]
+    Contract {
+        /// The service.
+        service: String,
+        /// What does not fit, and how to mend it.
+        reason: String,
+    },
+    /// The broker is not what the service needs: its version, its streams, its answers.
+    #[error("service {service}: {reason}")]
+    Broker {
+        /// The service.
+        service: String,
+        /// What is wrong, and how to mend it.
+        reason: String,
+    },
+    /// Telemetry could not be set up.
+    #[error("telemetry: {0}")]
+    Telemetry(String),
+    /// An event that cannot be written, now or ever.
+    #[error("{event} not taken: {reason}")]
+    NotTaken {
+        /// The event's type.
+        event: &'static str,
+        /// Why.
+        reason: String,
+        /// Whether trying again may help: the broker was away, rather than the event at fault.
+        transient: bool,
+    },
+    /// The drain came to its deadline with work unfinished. The broker delivers it again to another instance.
+    #[error(
+        "service {service}: {unfinished} deliveries were still being handled {after_ms} ms after the stop"
+    )]
+    Drain {
+        /// The service.
+        service: String,
+        /// Deliveries not finished.
+        unfinished: usize,
+        /// The deadline.
+        after_ms: u128,
+    },
+}

@@ -1,0 +1,160 @@
+use std::any::type_name;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use crate::definition::{Definition, Run, Start};
+use crate::extract::{Call, Extract};
+use crate::outcome::{End, Outcome};
+use crate::{BoxError, Event, Input, Retry};
+
+/// An async function from an event to an outcome.
+///
+/// Its first argument is an [`Event`] or an enum of events; up to six more can be [`State`](crate::State),
+/// [`Flow`](crate::Flow) and [`Cause`](crate::Cause). It returns an [`Outcome`]. Nothing else is needed, so a handler can be
+/// called in a unit test with no broker.
+///
+/// The handler's name is the function's. It is part of how a second delivery is recognised, so a function that is renamed
+/// reacts to its whole history again, unless [`named`](Self::named) keeps the old name.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "not a handler",
+    note = "a handler is an `async fn` whose first argument is an event or an enum of events (`#[derive(laban::Event)]`), \
+            followed by any of `State<T>`, `Flow<T>`, `Cause`, and which returns what it emits (an event, an enum of \
+            events, `Option`, `Vec`, a tuple, `()`) or `Result<that, laban::Failure<FailureEvent>>`"
+)]
+pub trait Handler<Args>: Sized {
+    /// The handler with its types erased.
+    #[doc(hidden)]
+    fn define(self) -> Definition;
+
+    /// Says that this handler undoes what `E` stands for: its run is shown as a compensation.
+    fn compensates<E: Event>(self) -> Definition {
+        let mut definition = self.define();
+        definition.compensates.push(laban_wire::EventType::from_static(E::NAME));
+        definition
+    }
+
+    /// How often and how soon to try again.
+    fn retry(self, retry: Retry) -> Definition {
+        Definition { retry, ..self.define() }
+    }
+
+    /// How many events this handler works on at a time in one process. 64 unless told.
+    ///
+    /// # Panics
+    /// When it is 0.
+    fn concurrency(self, limit: usize) -> Definition {
+        assert!(limit > 0, "a handler with a concurrency of 0 would never run");
+        Definition { concurrency: limit, ..self.define() }
+    }
+
+    /// How long one run may take; after that the attempt has failed and is retried. A minute unless told.
+    fn timeout(self, limit: Duration) -> Definition {
+        Definition { timeout: limit, ..self.define() }
+    }
+
+    /// Keeps this name whatever the function is called.
+    fn named(self, name: &'static str) -> Definition {
+        Definition { name: name.into(), ..self.define() }
+    }
+
+    /// Reacts only to what happens after the handler first started, rather than to all that the streams still hold.
+    fn from_now(self) -> Definition {
+        Definition { start: Start::Now, ..self.define() }
+    }
+
+    /// Gives up the fence for speed: outcomes are written without a check, so a second delivery may write them twice, and
+    /// an input that leads to nothing leaves no record.
+    ///
+    /// For high-rate telemetry, where a flow is a device and never ends.
+    fn at_least_once(self) -> Definition {
+        Definition { fenced: false, ..self.define() }
+    }
+}
+
+impl Handler<Definition> for Definition {
+    fn define(self) -> Definition {
+        self
+    }
+}
+
+/// A handler's function and the types that it is made of.
+struct Erased<F, Args> {
+    function: F,
+    args: std::marker::PhantomData<fn(Args)>,
+}
+
+type Running = Pin<Box<dyn Future<Output = End> + Send>>;
+
+macro_rules! handlers {
+    ($(($($A:ident),*)),+) => {$(
+        impl<F, Fut, I, O, $($A),*> Handler<(I, $($A,)*)> for F
+        where
+            F: Fn(I, $($A),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = O> + Send + 'static,
+            I: Input,
+            O: Outcome + 'static,
+            $($A: Extract,)*
+        {
+            fn define(self) -> Definition {
+                let needs: [Option<_>; _] = [$($A::needs()),*];
+                let needs = needs.into_iter().flatten().collect();
+                let reads_flow = false $(|| $A::READS_FLOW)*;
+                let run = Erased { function: self, args: std::marker::PhantomData::<fn((I, $($A,)*))> };
+                Definition {
+                    consumes: I::event_types(),
+                    emits: O::event_types(),
+                    needs,
+                    reads_flow,
+                    ..Definition::new(short_name::<F>(), Arc::new(run))
+                }
+            }
+        }
+
+        impl<F, Fut, I, O, $($A),*> Run for Erased<F, (I, $($A,)*)>
+        where
+            F: Fn(I, $($A),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output = O> + Send + 'static,
+            I: Input,
+            O: Outcome + 'static,
+            $($A: Extract,)*
+        {
+            fn run(&self, call: Call) -> Result<Running, BoxError> {
+                let input = I::decode(&call.input.subject.event_type, &call.input.payload)?;
+                let function = self.function.clone();
+                Ok(Box::pin(async move {
+                    $(
+                        #[allow(non_snake_case, reason = "the macro names values after their types")]
+                        let $A = match $A::extract(&call) {
+                            Ok(extracted) => extracted,
+                            Err(error) => return End::Retry(error),
+                        };
+                    )*
+                    caught(async move { function(input, $($A),*).await.into_end() }).await
+                }))
+            }
+        }
+    )+};
+}
+handlers!((), (A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, C, D, E, G));
+
+/// A panic is an error to retry: it may have been about the moment, and the attempts are counted.
+async fn caught(run: impl Future<Output = End>) -> End {
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+        End::Retry(format!("panicked: {}", said.unwrap_or_else(|| "no message".to_owned())).into())
+    })
+}
+
+/// `shop::inventory::reserve` → `reserve`. A closure has no name of its own.
+fn short_name<F>() -> &'static str {
+    let path = type_name::<F>();
+    // Generic arguments may hold paths too.
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}

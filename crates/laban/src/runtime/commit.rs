@@ -1,0 +1,182 @@
+//! The commit: an outcome takes effect once.
+//!
+//! The service's own records about a flow are its memory of that flow. An outcome is appended on the condition that
+//! nothing was appended to that memory since it was read, so of all that try to commit the same outcome (a second
+//! delivery, a second instance, a frozen one that wakes up) exactly one succeeds, and the others find its record.
+//!
+//! Never guess: after anything but a clear answer, read what is there, from the stream's leader, and decide again.
+
+use std::time::Duration;
+
+use async_nats::Client;
+use laban_wire::{FlowId, FlowReader, Subject};
+
+use super::append::{AppendError, Draft, Fence, append};
+use super::memory::{Identity, Known, Progress};
+use crate::telemetry::Metrics;
+
+/// Commits outcomes to one home stream.
+#[derive(Clone)]
+pub(crate) struct Committer {
+    pub(crate) client: Client,
+    pub(crate) reader: FlowReader,
+    pub(crate) stream: String,
+    pub(crate) service: String,
+    pub(crate) metrics: Metrics,
+}
+
+/// An outcome to be committed.
+pub(crate) struct Commit {
+    pub(crate) flow: FlowId,
+    pub(crate) identity: Identity,
+    /// What to append. The first `in_flow` of them are in `flow`, at least one; the others begin or join other flows.
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) in_flow: usize,
+    /// How far the reaction has come once this is written.
+    pub(crate) becomes: Progress,
+    /// Whether the outcome rests on the flow's state: if that has changed, it must be worked out again.
+    pub(crate) reads_flow: bool,
+}
+
+/// How a commit ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Committed {
+    /// It was appended: the sequence of its first message.
+    Now { first_seq: u64 },
+    /// It had taken effect before.
+    Before,
+    /// The flow's state has changed since it was read.
+    Stale,
+}
+
+/// The broker will never take it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) String);
+
+impl Committer {
+    /// Commits, however long the broker is away. What is known of the flow afterwards is in `known`.
+    pub(crate) async fn commit(&self, commit: &Commit, known: &mut Known) -> Result<Committed, Refused> {
+        let filter = Subject::all_of(&self.service, &commit.flow);
+        let mut pause = Pause::default();
+        loop {
+            if known.progress(&commit.identity) == Progress::Done {
+                return Ok(Committed::Before);
+            }
+            let fence = Fence::At { filter: &filter, seq: known.last_seq };
+            match append(&self.client, commit.drafts.clone(), fence).await {
+                Ok(last_seq) => {
+                    let first_seq = last_seq + 1 - commit.drafts.len() as u64;
+                    known.wrote(commit, &self.stream, first_seq);
+                    return Ok(Committed::Now { first_seq });
+                }
+                Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
+                Err(AppendError::FenceLost) => {
+                    self.metrics.fence_lost();
+                    if self.catch_up(&filter, known).await {
+                        if commit.reads_flow && known.progress(&commit.identity) != Progress::Done {
+                            return Ok(Committed::Stale);
+                        }
+                    } else if pause.tries < 5 {
+                        // A write is in flight: the broker has accepted it, and does not show it yet.
+                        pause.short().await;
+                    } else {
+                        // Records that we know of are gone: expired, or the stream was restored. Start from what is there.
+                        known.forget();
+                        pause.short().await;
+                        self.catch_up(&filter, known).await;
+                    }
+                }
+                Err(AppendError::Unknown(reason)) => {
+                    tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
+                    pause.long().await;
+                    if self.catch_up(&filter, known).await
+                        && commit.reads_flow
+                        && known.progress(&commit.identity) != Progress::Done
+                    {
+                        return Ok(Committed::Stale);
+                    }
+                }
+                Err(AppendError::Unavailable(reason)) => {
+                    tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit waits for the broker");
+                    pause.long().await;
+                }
+            }
+        }
+    }
+
+    /// Appends without a fence, however long the broker is away. An append of unknown outcome is repeated.
+    pub(crate) async fn append_open(&self, drafts: Vec<Draft>) -> Result<Committed, Refused> {
+        if drafts.is_empty() {
+            return Ok(Committed::Now { first_seq: 0 });
+        }
+        let mut pause = Pause::default();
+        loop {
+            match append(&self.client, drafts.clone(), Fence::Open).await {
+                Ok(last_seq) => return Ok(Committed::Now { first_seq: last_seq + 1 - drafts.len() as u64 }),
+                Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
+                Err(AppendError::FenceLost) => pause.short().await,
+                Err(AppendError::Unknown(reason) | AppendError::Unavailable(reason)) => {
+                    tracing::warn!(service = %self.service, %reason, "writing without a fence; trying again");
+                    pause.long().await;
+                }
+            }
+        }
+    }
+
+    /// Reads on, from the leader, until there is an answer. Says whether there was anything new.
+    async fn catch_up(&self, filter: &str, known: &mut Known) -> bool {
+        let mut pause = Pause::default();
+        loop {
+            match self.reader.leader(&self.stream, filter, known.last_seq + 1).await {
+                Ok(records) => return known.learn(records),
+                Err(error) => {
+                    tracing::warn!(service = %self.service, %error, "reading own records; trying again");
+                    pause.long().await;
+                }
+            }
+        }
+    }
+
+    /// Reads on, from whichever replica answers first: enough to find out what is done, and fenced all the same.
+    pub(crate) async fn refresh_until_answered(&self, flow: &FlowId, known: &mut Known) {
+        let filter = Subject::all_of(&self.service, flow);
+        let mut pause = Pause::default();
+        loop {
+            match self.reader.any_replica(&self.stream, &filter, known.last_seq + 1).await {
+                Ok(records) => {
+                    known.learn(records);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(service = %self.service, %error, "reading own records; trying again");
+                    pause.long().await;
+                }
+            }
+        }
+    }
+}
+
+/// Pauses between tries, growing.
+#[derive(Default)]
+pub(crate) struct Pause {
+    tries: u32,
+}
+
+impl Pause {
+    /// A few milliseconds: for what another writer is about to finish.
+    pub(crate) async fn short(&mut self) {
+        self.wait(Duration::from_millis(2), Duration::from_millis(200)).await;
+    }
+
+    /// From 50 ms up: for a broker that is away.
+    pub(crate) async fn long(&mut self) {
+        self.wait(Duration::from_millis(50), Duration::from_secs(5)).await;
+    }
+
+    async fn wait(&mut self, first: Duration, most: Duration) {
+        let full = first.saturating_mul(1 << self.tries.min(16)).min(most);
+        self.tries += 1;
+        tokio::time::sleep(full.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! Durable consumers: each handler's position at each event type.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use laban_wire::{EventType, ServiceName, error_chain, home_stream};
+use tokio_util::sync::CancellationToken;
+
+use super::home::SERVICE;
+use crate::config::Config;
+use crate::definition::{Definition, Start};
+
+/// Consumer metadata: the handler.
+const HANDLER: &str = "laban.handler";
+/// Consumer metadata: the event type it reacts to.
+const EVENT: &str = "laban.event";
+/// Consumer metadata: event types that may come of it, separated by spaces.
+const EMITS: &str = "laban.emits";
+/// Consumer metadata: event types that it undoes, separated by spaces.
+const COMPENSATES: &str = "laban.compensates";
+
+/// How many deliveries may wait for an acknowledgement, over all instances. Those that wait for a retry count too, so it
+/// is far above what instances work on at a time.
+const MAX_ACK_PENDING: i64 = 20_000;
+
+/// The durable consumer of one handler at one event type.
+pub(crate) struct Position {
+    /// The stream it is on.
+    pub(crate) stream: String,
+    config: pull::Config,
+}
+
+impl Position {
+    pub(crate) fn of(
+        service: &ServiceName,
+        definition: &Definition,
+        event: &EventType,
+        config: &Config,
+    ) -> Self {
+        let join = |events: &mut dyn Iterator<Item = String>| events.collect::<Vec<_>>().join(" ");
+        let emits = crate::contract::names(&definition.emits);
+        let mut metadata = HashMap::from([
+            (SERVICE.to_owned(), service.to_string()),
+            (HANDLER.to_owned(), definition.name.to_string()),
+            (EVENT.to_owned(), event.to_string()),
+        ]);
+        if !emits.is_empty() {
+            metadata.insert(EMITS.to_owned(), join(&mut emits.iter().map(EventType::to_string)));
+        }
+        if !definition.compensates.is_empty() {
+            let undone = join(&mut definition.compensates.iter().map(EventType::to_string));
+            metadata.insert(COMPENSATES.to_owned(), undone);
+        }
+        // Service and event names have no `_`, handlers no `-` or `.`: the parts cannot run into each other.
+        let name = format!("{service}_{}_{}", definition.name, event.as_str().replace('.', "_"));
+        // An event's name is that of a service, checked when it was made.
+        let stream = event.service().parse().map_or_else(|_| String::new(), |owner| home_stream(&owner));
+        Self {
+            stream,
+            config: pull::Config {
+                durable_name: Some(name),
+                description: Some(format!("{service}: {} reacts to {event}", definition.name)),
+                filter_subject: format!("{event}.*"),
+                deliver_policy: match definition.start {
+                    Start::Oldest => DeliverPolicy::All,
+                    Start::Now => DeliverPolicy::New,
+                },
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: config.ack_wait,
+                max_ack_pending: MAX_ACK_PENDING,
+                // Attempts are counted in records; the broker is to deliver for as long as it takes.
+                max_deliver: -1,
+                metadata,
+                ..pull::Config::default()
+            },
+        }
+    }
+
+    /// The consumer's durable name: `<service>_<handler>_<service of the event>_<event>`.
+    pub(crate) fn name(&self) -> &str {
+        self.config.durable_name.as_deref().unwrap_or_default()
+    }
+
+    /// Finds or makes the consumer, waiting for a stream whose service has not started yet. `None` when stopped meanwhile.
+    pub(crate) async fn attach(
+        &self,
+        context: &Context,
+        stop: &CancellationToken,
+    ) -> Option<Consumer<pull::Config>> {
+        let mut pause = Duration::from_millis(50);
+        let mut told = None;
+        loop {
+            match self.find_or_make(context).await {
+                Ok(consumer) => return Some(consumer),
+                Err(reason) => {
+                    if told.as_ref() != Some(&reason) {
+                        tracing::warn!(consumer = self.name(), stream = self.stream, %reason, "waiting for the stream");
+                        told = Some(reason);
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(1)),
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
+    async fn find_or_make(&self, context: &Context) -> Result<Consumer<pull::Config>, String> {
+        let stream = context.get_stream(&self.stream).await.map_err(|error| error_chain(&error))?;
+        let mut config = self.config.clone();
+        if let Ok(found) = stream.get_consumer::<pull::Config>(self.name()).await {
+            let found_config = &found.cached_info().config;
+            if found_config.ack_wait == config.ack_wait
+                && found_config.max_ack_pending == config.max_ack_pending
+                && self.metadata_matches(&found_config.metadata)
+            {
+                return Ok(found);
+            }
+            // Where it began cannot be changed, and no longer matters.
+            config.deliver_policy = found_config.deliver_policy;
+        }
+        stream.create_consumer(config).await.map_err(|error| error_chain(&error))
+    }
+
+    /// The broker adds metadata of its own.
+    fn metadata_matches(&self, found: &HashMap<String, String>) -> bool {
+        let ours = |(key, _): &(&String, &String)| key.starts_with("laban.");
+        self.config.metadata.iter().all(|(key, value)| found.get(key) == Some(value))
+            && found.iter().filter(ours).count() == self.config.metadata.len()
+    }
+}

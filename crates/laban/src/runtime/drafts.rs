@@ -1,0 +1,144 @@
+//! Making records: events and system records with their headers.
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use laban_wire::{
+    DEAD, Dead, EventId, EventType, FlowId, HANDLED, HEADER, Handled, Meta, RETRYING, Reaction, Retrying,
+    Subject,
+};
+use opentelemetry::Context;
+use serde::Serialize;
+
+use super::append::Draft;
+use crate::outcome::Outgoing;
+use crate::telemetry::propagation;
+use laban_wire::ServiceName;
+
+/// Makes the records of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Drafting {
+    pub(crate) service: ServiceName,
+    /// Whether to add CloudEvents headers to events.
+    pub(crate) cloud_events: bool,
+}
+
+impl Drafting {
+    /// An event. `trace` is the span that publishes it.
+    pub(crate) fn event(
+        &self,
+        event: Outgoing,
+        id: EventId,
+        reaction: Option<Reaction>,
+        trace: &Context,
+    ) -> Draft {
+        let meta = Meta { id, version: Some(event.version), reaction };
+        let mut headers = headers(&meta, trace);
+        if self.cloud_events {
+            headers.insert("ce-specversion", "1.0");
+            headers.insert("ce-id", id.to_string());
+            headers.insert("ce-source", format!("/{}", self.service));
+            headers.insert("ce-type", event.event.as_str());
+            headers.insert("ce-subject", event.flow.token());
+            headers.insert("content-type", "application/json");
+        }
+        Draft { subject: Subject::new(event.event, event.flow).to_string(), headers, payload: event.payload }
+    }
+
+    /// The note that a reaction emitted nothing into this flow.
+    pub(crate) fn handled(
+        &self,
+        flow: &FlowId,
+        body: &Handled,
+        reaction: Reaction,
+        trace: &Context,
+    ) -> Draft {
+        let payload = if body.input.is_some() { json(body) } else { Bytes::new() };
+        self.system(HANDLED, flow, payload, reaction, trace)
+    }
+
+    /// The note that an attempt failed.
+    pub(crate) fn retrying(
+        &self,
+        flow: &FlowId,
+        body: &Retrying,
+        reaction: Reaction,
+        trace: &Context,
+    ) -> Draft {
+        self.system(RETRYING, flow, json(body), reaction, trace)
+    }
+
+    /// A dead letter. Its input's body is left out when the record would be larger than `limit_bytes`.
+    pub(crate) fn dead(
+        &self,
+        flow: &FlowId,
+        mut body: Dead,
+        reaction: Reaction,
+        trace: &Context,
+        limit_bytes: usize,
+    ) -> Draft {
+        let draft = self.system(DEAD, flow, json(&body), reaction.clone(), trace);
+        if super::append::size(&draft) <= limit_bytes {
+            return draft;
+        }
+        body.input.payload = None;
+        body.input.headers.clear();
+        self.system(DEAD, flow, json(&body), reaction, trace)
+    }
+
+    fn system(
+        &self,
+        record: &'static str,
+        flow: &FlowId,
+        payload: Bytes,
+        reaction: Reaction,
+        trace: &Context,
+    ) -> Draft {
+        // A system record is found by cause, handler and attempt; its id follows from them like an event's.
+        let name = format!("{}/{record}/{}", reaction.handler, reaction.attempt);
+        let id = EventId::derived(reaction.cause, self.service.as_str(), &name, 0);
+        let meta = Meta { id, version: None, reaction: Some(reaction) };
+        let subject = Subject::new(EventType::system(&self.service, record), flow.clone());
+        Draft { subject: subject.to_string(), headers: headers(&meta, trace), payload }
+    }
+}
+
+fn headers(meta: &Meta, trace: &Context) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(HEADER, meta.to_header());
+    propagation::inject(trace, &mut headers);
+    headers
+}
+
+/// System records are made of plain values; they serialize.
+fn json(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).unwrap_or_default().into()
+}
+
+/// The same text for errors that differ only in numbers, ids and quoted values, as a short hash with the reaction's names:
+/// what dead letters are grouped by.
+pub(crate) fn fingerprint(service: &str, handler: &Arc<str>, error: &str) -> String {
+    let mut shape = String::with_capacity(error.len());
+    for word in error.split_whitespace() {
+        let varies = word.bytes().any(|b| b.is_ascii_digit()) || word.starts_with(['"', '\'', '`']);
+        shape.push_str(if varies { "#" } else { word });
+        shape.push(' ');
+    }
+    let name = format!("{service}/{handler}/{shape}");
+    let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).simple().to_string();
+    hash[..12].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_group_alike_errors() {
+        let of = |handler: &str, error: &str| fingerprint("payment", &handler.into(), error);
+        assert_eq!(of("charge", "no card `4711` after 3 s"), of("charge", "no card `4712` after 30 s"));
+        assert_ne!(of("charge", "no card"), of("charge", "no bank"));
+        assert_ne!(of("charge", "no card"), of("refund", "no card"));
+    }
+}

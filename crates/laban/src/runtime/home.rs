@@ -1,0 +1,203 @@
+//! The home stream: the one stream that a service writes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::{Context, ErrorCode};
+use laban_wire::{ServiceName, error_chain, home_stream};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::Config;
+
+/// Stream metadata: whose home it is.
+pub(crate) const SERVICE: &str = "laban.service";
+/// Stream metadata: the version of the wire format.
+const WIRE: &str = "laban.wire";
+
+/// What the service asks of its home stream.
+fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
+    StreamConfig {
+        name: home_stream(service),
+        // Exactly three tokens: a flow id that was not escaped finds no stream, and its publisher hears of it.
+        subjects: vec![format!("{service}.*.*")],
+        description: Some(format!("all that service {service} ever did")),
+        retention: RetentionPolicy::Limits,
+        // A full stream refuses: evicting records of live flows would break the fence.
+        discard: DiscardPolicy::New,
+        max_age: config.retention,
+        storage: config.storage,
+        num_replicas: config.replicas,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        metadata: HashMap::from([
+            (SERVICE.to_owned(), service.to_string()),
+            (WIRE.to_owned(), "1".to_owned()),
+        ]),
+        ..StreamConfig::default()
+    }
+}
+
+/// Finds or makes the home stream, and refuses one that is not as the commit needs it.
+pub(crate) async fn ensure(service: &ServiceName, context: &Context, config: &Config) -> Result<(), Error> {
+    let refuse = |reason: String| Error::Broker { service: service.to_string(), reason };
+    let wanted = wanted(service, config);
+    if let Some(other) = holder(context, &wanted.subjects[0]).await.map_err(&refuse)?
+        && other != wanted.name
+    {
+        let owner = owner(context, &other).await;
+        return Err(refuse(format!(
+            "its subjects {} already belong to stream {other}{owner}, and its home would be stream {}: two services \
+             cannot share a name; rename one, or delete the other stream",
+            wanted.subjects[0], wanted.name
+        )));
+    }
+    let found = match context.get_stream(&wanted.name).await {
+        Ok(stream) => stream.cached_info().config.clone(),
+        Err(error) if missing(&error.kind()) => {
+            let created = context.create_stream(&wanted).await.map_err(|error| {
+                refuse(format!("its home stream {} could not be made: {}", wanted.name, error_chain(&error)))
+            })?;
+            tracing::info!(%service, stream = wanted.name, "home stream made");
+            created.cached_info().config.clone()
+        }
+        Err(error) => {
+            return Err(refuse(format!(
+                "its home stream {} cannot be seen: {}",
+                wanted.name,
+                error_chain(&error)
+            )));
+        }
+    };
+    let drift = drift(&found, &wanted);
+    if drift.is_empty() {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "its home stream {} is not as it needs it: {}; change it with `nats stream edit {}`, or set the service's own \
+         settings to match",
+        wanted.name,
+        drift.join("; "),
+        wanted.name
+    )))
+}
+
+fn missing(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// In what the stream falls short. More than was asked for (a longer retention, more replicas) is no fault: an operator
+/// may raise them first.
+fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
+    let mut drift = Vec::new();
+    let mut must = |holds: bool, what: String| {
+        if !holds {
+            drift.push(what);
+        }
+    };
+    let owner = found.metadata.get(SERVICE);
+    must(
+        owner.is_none_or(|owner| Some(owner) == wanted.metadata.get(SERVICE)),
+        format!("it is the home of service {}", owner.map_or("?", String::as_str)),
+    );
+    must(owner.is_some(), format!("it lacks the metadata {SERVICE}={}", wanted.metadata[SERVICE]));
+    must(
+        found.subjects == wanted.subjects,
+        format!("it takes subjects {}, not {}", found.subjects.join(", "), wanted.subjects.join(", ")),
+    );
+    must(found.retention == RetentionPolicy::Limits, "its retention is not `limits`".to_owned());
+    must(found.discard == DiscardPolicy::New, "it discards old messages when full, not new ones".to_owned());
+    must(found.max_messages_per_subject <= 0, "it limits the messages per subject".to_owned());
+    must(found.allow_direct, "direct get is not allowed".to_owned());
+    must(found.allow_atomic_publish, "atomic batches are not allowed".to_owned());
+    must(!found.sealed, "it is sealed".to_owned());
+    must(!found.no_ack, "it does not acknowledge".to_owned());
+    must(
+        found.storage == wanted.storage,
+        format!("it is kept in {:?}, not {:?} (LABAN_STORAGE)", found.storage, wanted.storage),
+    );
+    must(
+        found.num_replicas >= wanted.num_replicas,
+        format!("it has {} replicas, not {} (LABAN_REPLICAS)", found.num_replicas, wanted.num_replicas),
+    );
+    let keeps_long_enough =
+        found.max_age.is_zero() || (!wanted.max_age.is_zero() && found.max_age >= wanted.max_age);
+    must(
+        keeps_long_enough,
+        format!(
+            "it keeps records {}, not {} (LABAN_RETENTION_DAYS)",
+            days(found.max_age),
+            days(wanted.max_age)
+        ),
+    );
+    drift
+}
+
+fn days(age: Duration) -> String {
+    if age.is_zero() { "for ever".to_owned() } else { format!("{:.1} days", age.as_secs_f64() / 86_400.0) }
+}
+
+#[derive(Serialize)]
+struct NamesRequest<'a> {
+    subject: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    streams: Option<Vec<String>>,
+}
+
+/// The stream that takes a subject, if any does.
+async fn holder(context: &Context, subject: &str) -> Result<Option<String>, String> {
+    let names: Names = context
+        .request("STREAM.NAMES", &NamesRequest { subject })
+        .await
+        .map_err(|error| format!("the broker's streams cannot be listed: {}", error_chain(&error)))?;
+    Ok(names.streams.unwrap_or_default().into_iter().next())
+}
+
+async fn owner(context: &Context, stream: &str) -> String {
+    let metadata =
+        context.get_stream(stream).await.ok().map(|stream| stream.cached_info().config.metadata.clone());
+    let owner = metadata.and_then(|metadata| metadata.get(SERVICE).cloned());
+    owner.map(|owner| format!(" of service {owner}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> StreamConfig {
+        let config = crate::config::Config::from_env().unwrap();
+        wanted(&"payment".parse().unwrap(), &config)
+    }
+
+    #[test]
+    fn more_than_asked_for_is_no_drift() {
+        let found = StreamConfig { num_replicas: 3, max_age: Duration::ZERO, ..config() };
+        assert_eq!(drift(&found, &config()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_shortcoming_is_named() {
+        let day = Duration::from_secs(86_400);
+        let cases: [(StreamConfig, &str); 7] = [
+            (StreamConfig { max_age: day, ..config() }, "1.0 days"),
+            (StreamConfig { discard: DiscardPolicy::Old, ..config() }, "discards old"),
+            (StreamConfig { allow_atomic_publish: false, ..config() }, "atomic"),
+            (StreamConfig { allow_direct: false, ..config() }, "direct get"),
+            (StreamConfig { max_messages_per_subject: 1, ..config() }, "per subject"),
+            (StreamConfig { subjects: vec!["payment.>".into()], ..config() }, "payment.>"),
+            (
+                StreamConfig { metadata: HashMap::from([(SERVICE.into(), "billing".into())]), ..config() },
+                "service billing",
+            ),
+        ];
+        for (found, named) in cases {
+            let drift = drift(&found, &config()).join("; ");
+            assert!(drift.contains(named), "{named}: {drift}");
+        }
+    }
+}

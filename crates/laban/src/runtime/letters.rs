@@ -1,0 +1,129 @@
+//! Dead letters: events that a handler gave up on, recorded as a fact of its service.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use laban_wire::{Dead, DeadInput, DeadReason, EventType, FlowId, Message, Meta, Payload, Retrying, Subject};
+use opentelemetry::Context;
+
+use super::commit::{Commit, Committed};
+use super::delivery::Delivery;
+use super::drafts::fingerprint;
+use super::handling::{Handling, Task};
+use super::memory::{Known, Progress};
+use crate::telemetry::Ending;
+
+/// Longer error texts are cut: a record must fit, whatever a handler says.
+const MAX_ERROR_BYTES: usize = 4096;
+
+/// Why an event is given up.
+pub(super) struct Letter {
+    pub(super) reason: DeadReason,
+    pub(super) error: String,
+    pub(super) attempts: u32,
+}
+
+impl Letter {
+    pub(super) fn vanishing(attempts: u32) -> Self {
+        let error = format!(
+            "{attempts} attempts ended without a word: the handler kills its process, or hangs past every sign of life"
+        );
+        Self { reason: DeadReason::Vanishing, error, attempts }
+    }
+}
+
+impl Handling {
+    /// Records a dead letter, once, and takes the event off the consumer.
+    pub(super) async fn bury(&self, task: &Task<'_>, known: &mut Known, letter: Letter, context: &Context) {
+        let Letter { reason, error, attempts } = letter;
+        let error = cut(error);
+        Ending::Dead(&error).end(context);
+        tracing::error!(
+            service = %self.core.service, handler = %self.handler, flow = %task.flow(), event = %self.event,
+            reason = reason.as_str(), attempts, %error, "dead letter"
+        );
+        self.metrics.dead();
+        let stored = &task.delivery.stored;
+        let body = Dead {
+            reason,
+            fingerprint: fingerprint(self.core.service.as_str(), &self.handler, &error),
+            error,
+            attempts,
+            input: DeadInput {
+                stream: stored.stream.clone(),
+                seq: stored.seq,
+                subject: stored.subject.clone(),
+                headers: headers(task.delivery),
+                payload: Some(Payload::of(&stored.payload)),
+            },
+        };
+        let reaction =
+            self.reaction(task.identity.cause, attempts.max(1), task.delivery.waited, Duration::ZERO);
+        let limit = self.core.committer.client.max_payload();
+        let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
+        let commit = Commit {
+            flow: task.flow().clone(),
+            identity: task.identity.clone(),
+            drafts: vec![draft],
+            in_flow: 1,
+            becomes: Progress::Done,
+            reads_flow: false,
+        };
+        let committed = if self.definition.fenced {
+            self.core.committer.commit(&commit, known).await
+        } else {
+            self.core.committer.append_open(commit.drafts).await
+        };
+        match committed {
+            Ok(Committed::Now { .. }) => task.delivery.give_up(reason.as_str()).await,
+            Ok(Committed::Before | Committed::Stale) => {
+                self.metrics.duplicate();
+                task.delivery.ack().await;
+            }
+            Err(refused) => {
+                // Nothing is lost: it stays on the consumer, to be tried again when somebody has raised the limit.
+                tracing::error!(service = %self.core.service, handler = %self.handler, %refused, "dead letter not written");
+                task.delivery.again_in(Duration::from_secs(60)).await;
+            }
+        }
+    }
+}
+
+/// An event in place of a message that is none, so that its dead letter has a flow: the one that its subject names, or
+/// would name if it were escaped.
+pub(super) fn stand_in(delivery: &Delivery, event: &EventType) -> Option<Message> {
+    let token = delivery.stored.subject.rsplit('.').next()?;
+    let flow = FlowId::from_token(token).or_else(|_| FlowId::new(token)).ok()?;
+    Some(Message {
+        stream: delivery.stored.stream.clone(),
+        seq: delivery.stored.seq,
+        at: delivery.stored.at,
+        subject: Subject::new(event.clone(), flow),
+        meta: Meta { id: delivery.stored_id(), version: None, reaction: None },
+        trace: None,
+        payload: Bytes::new(),
+    })
+}
+
+/// A note of a failed attempt whose error fits.
+pub(super) fn shortened(body: Retrying) -> Retrying {
+    Retrying { error: cut(body.error), ..body }
+}
+
+fn cut(mut error: String) -> String {
+    if error.len() > MAX_ERROR_BYTES {
+        let end = (0..=MAX_ERROR_BYTES).rev().find(|at| error.is_char_boundary(*at)).unwrap_or(0);
+        error.truncate(end);
+        error.push('…');
+    }
+    error
+}
+
+fn headers(delivery: &Delivery) -> BTreeMap<String, Vec<String>> {
+    let all = delivery.stored.headers.iter();
+    all.map(|(name, values)| {
+        (name.to_string(), values.iter().map(|value| value.as_str().to_owned()).collect())
+    })
+    .collect()
+}

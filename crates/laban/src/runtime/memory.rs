@@ -1,0 +1,258 @@
+//! What this instance knows of its service's own records, flow by flow.
+//!
+//! What is known of a flow is always *complete up to a sequence*: every record of the service about the flow up to
+//! `last_seq`, none after. A commit is fenced on `last_seq`, so it can only succeed when nothing was written since, that is
+//! when the knowledge it rests on is complete. Knowing too little is therefore safe; it costs a lost fence and a read.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use laban_wire::{DEAD, EventId, FlowId, Message, RETRYING, Reaction, Retrying, Stored};
+
+use super::commit::Commit;
+use crate::Record;
+
+/// What is known of one flow.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The newest of the service's records about the flow; 0 when there is none.
+    pub(crate) last_seq: u64,
+    reactions: Vec<Noted>,
+    /// The records themselves, for services with a handler that reads flow state.
+    pub(crate) records: Option<Arc<Vec<Record>>>,
+}
+
+/// Whose outcome is looked for: one handler's reaction to one event. A flow's first event counts as a reaction of no
+/// handler (`""`) to itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) cause: EventId,
+    pub(crate) handler: Arc<str>,
+}
+
+impl Identity {
+    /// The identity of an event without a cause.
+    pub(crate) fn root(id: EventId) -> Self {
+        Self { cause: id, handler: "".into() }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Noted {
+    identity: Identity,
+    progress: Progress,
+}
+
+/// How far a reaction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Attempts that failed, and among them those that vanished.
+    Tried { attempts: u32, vanished: u32 },
+    /// It has taken effect, or was given up.
+    Done,
+}
+
+impl Progress {
+    /// Nothing is recorded.
+    pub(crate) const NONE: Self = Self::Tried { attempts: 0, vanished: 0 };
+}
+
+impl Known {
+    /// Nothing, which is the truth about a new flow and safe about any other.
+    pub(crate) fn nothing(keep_records: bool) -> Self {
+        Self { records: keep_records.then(Arc::default), ..Self::default() }
+    }
+
+    /// How far the reaction has come, as far as is known.
+    pub(crate) fn progress(&self, identity: &Identity) -> Progress {
+        self.reactions
+            .iter()
+            .find(|noted| noted.identity == *identity)
+            .map_or(Progress::NONE, |noted| noted.progress)
+    }
+
+    /// Takes in records read from the stream, oldest first. Says whether there was anything new.
+    pub(crate) fn learn(&mut self, records: Vec<Stored>) -> bool {
+        let before = self.last_seq;
+        for stored in records {
+            if stored.seq <= self.last_seq {
+                continue;
+            }
+            self.last_seq = stored.seq;
+            // What is no record of ours says nothing of our reactions; the fence counts it all the same.
+            if let Ok(message) = Message::try_from(stored) {
+                self.note(Arc::new(message));
+            }
+        }
+        self.last_seq > before
+    }
+
+    /// Takes in what was just committed on this knowledge.
+    pub(crate) fn wrote(&mut self, commit: &Commit, stream: &str, first_seq: u64) {
+        let drafts = &commit.drafts[..commit.in_flow];
+        self.last_seq = first_seq + drafts.len() as u64 - 1;
+        self.set(&commit.identity, commit.becomes);
+        if let (Some(records), Progress::Done) = (&mut self.records, commit.becomes) {
+            let written =
+                drafts.iter().zip(first_seq..).filter_map(|(draft, seq)| draft.as_written(stream, seq));
+            Arc::make_mut(records)
+                .extend(written.filter(is_state).map(|message| Record::of(Arc::new(message))));
+        }
+    }
+
+    /// Starts over.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::nothing(self.records.is_some());
+    }
+
+    fn set(&mut self, identity: &Identity, progress: Progress) {
+        match self.reactions.iter_mut().find(|noted| noted.identity == *identity) {
+            Some(noted) => noted.progress = progress,
+            None => self.reactions.push(Noted { identity: identity.clone(), progress }),
+        }
+    }
+
+    /// Takes in one record.
+    fn note(&mut self, message: Arc<Message>) {
+        self.last_seq = self.last_seq.max(message.seq);
+        let identity = match &message.meta.reaction {
+            Some(Reaction { cause, handler, .. }) => {
+                Identity { cause: *cause, handler: handler.as_str().into() }
+            }
+            None => Identity::root(message.meta.id),
+        };
+        let progress = match message.subject.event_type.event() {
+            RETRYING => {
+                let vanished =
+                    serde_json::from_slice::<Retrying>(&message.payload).is_ok_and(|body| body.vanished);
+                let (attempts, before) = match self.progress(&identity) {
+                    Progress::Tried { attempts, vanished } => (attempts, vanished),
+                    Progress::Done => (0, 0),
+                };
+                Progress::Tried { attempts: attempts + 1, vanished: before + u32::from(vanished) }
+            }
+            _ => Progress::Done,
+        };
+        self.set(&identity, progress);
+        if let Some(records) = &mut self.records
+            && is_state(&message)
+        {
+            Arc::make_mut(records).push(Record::of(message));
+        }
+    }
+}
+
+/// Whether a record is part of the flow's state: what was done, rather than what failed.
+fn is_state(message: &Message) -> bool {
+    !matches!(message.subject.event_type.event(), RETRYING | DEAD)
+}
+
+/// What is known of the flows worked on lately. Bounded: of two generations the older is forgotten as a whole.
+pub(crate) struct Memory {
+    generations: Mutex<Generations>,
+    /// Flows per generation.
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Generations {
+    young: HashMap<FlowId, Known>,
+    old: HashMap<FlowId, Known>,
+}
+
+impl Memory {
+    pub(crate) fn of(flows: usize) -> Self {
+        Self { generations: Mutex::default(), limit: flows.div_ceil(2) }
+    }
+
+    /// Takes what is known of a flow out, to be put back by whoever has the flow's turn.
+    pub(crate) fn take(&self, flow: &FlowId) -> Option<Known> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.young.remove(flow).or_else(|| generations.old.remove(flow))
+    }
+
+    pub(crate) fn put(&self, flow: FlowId, known: Known) {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if generations.young.len() >= self.limit {
+            generations.old = std::mem::take(&mut generations.young);
+        }
+        generations.young.insert(flow, known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::HeaderMap;
+    use laban_wire::{HEADER, Meta};
+
+    fn stored(seq: u64, event: &str, identity: &Identity, body: &str) -> Stored {
+        let meta = Meta {
+            id: EventId::root(),
+            version: Some(1),
+            reaction: Some(Reaction {
+                cause: identity.cause,
+                on: "order.placed".parse().unwrap(),
+                handler: identity.handler.to_string(),
+                attempt: 1,
+                queue_ms: Default::default(),
+                handle_ms: Default::default(),
+            }),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(HEADER, meta.to_header());
+        Stored {
+            stream: "PAYMENT".into(),
+            seq,
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            subject: format!("payment.{event}.4711"),
+            headers,
+            payload: body.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_until_an_outcome() {
+        let charge = Identity { cause: EventId::root(), handler: "charge".into() };
+        let other = Identity { handler: "refund".into(), ..charge.clone() };
+        let failed = r#"{"attempt":1,"error":"x","next_at":"2026-01-01T00:00:00Z"}"#;
+        let vanished = r#"{"attempt":2,"error":"x","vanished":true,"next_at":"2026-01-01T00:00:00Z"}"#;
+        let mut known = Known::nothing(false);
+        assert!(
+            known.learn(vec![
+                stored(3, "_retrying", &charge, failed),
+                stored(9, "_retrying", &charge, vanished)
+            ])
+        );
+        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished: 1 });
+        assert_eq!(known.progress(&other), Progress::NONE);
+        assert!(
+            known.learn(vec![stored(9, "captured", &charge, "{}"), stored(12, "captured", &charge, "{}")])
+        );
+        assert_eq!((known.progress(&charge), known.last_seq), (Progress::Done, 12));
+        assert!(!known.learn(vec![stored(12, "captured", &charge, "{}")]), "nothing new");
+    }
+
+    #[test]
+    fn a_foreign_message_moves_the_fence_only() {
+        let mut known = Known::nothing(true);
+        let identity = Identity { cause: EventId::root(), handler: "charge".into() };
+        let mut junk = stored(5, "captured", &identity, "{}");
+        junk.headers.insert(HEADER, "id=junk");
+        assert!(known.learn(vec![junk]));
+        assert_eq!((known.last_seq, known.progress(&identity)), (5, Progress::NONE));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_forgets_the_oldest() {
+        let memory = Memory::of(4);
+        let flow = |n: usize| FlowId::new(n.to_string()).unwrap();
+        for n in 0..7 {
+            memory.put(flow(n), Known::nothing(false));
+        }
+        assert!(memory.take(&flow(0)).is_none());
+        assert!(memory.take(&flow(6)).is_some());
+        let generations = memory.generations.lock().unwrap();
+        assert!(generations.young.len() + generations.old.len() <= 4);
+    }
+}

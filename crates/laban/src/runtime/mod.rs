@@ -1,0 +1,27 @@
+//! A running service: from deliveries to commits.
+//!
+//! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `memory` what it rests on.
+
+mod append;
+mod broker;
+mod commit;
+mod consumers;
+mod core;
+mod delivery;
+mod drafts;
+mod handling;
+mod home;
+mod lag;
+mod letters;
+mod memory;
+mod outcome;
+mod pull;
+mod running;
+mod signals;
+mod turns;
+
+pub(crate) use self::append::{AppendError, Fence, append};
+pub(crate) use self::commit::{Commit, Committed, Pause};
+pub(crate) use self::core::Core;
+pub(crate) use self::memory::{Identity, Progress};
+pub use self::running::Running;

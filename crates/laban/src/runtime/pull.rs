@@ -1,0 +1,235 @@
+//! Pulling: asks the broker for as many deliveries as there is room for, and no more.
+//!
+//! Spoken at the level of the protocol, because of the drain: when asked to stop it asks for nothing more and waits until
+//! every request has been answered or has expired, so that no message is on its way to somebody who has left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Context;
+use async_nats::{Client, StatusCode, Subscriber};
+use futures_util::StreamExt as _;
+use laban_wire::Subject;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::consumers::Position;
+use super::delivery::Delivery;
+use super::handling::Handling;
+
+/// How long the broker keeps a request. Short, because a drain waits that long.
+const EXPIRES: Duration = Duration::from_secs(2);
+/// A request that is neither answered nor expired by then is lost: the connection broke, or the broker.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Pulls for one handler at one event type.
+pub(crate) struct Puller {
+    pub(crate) handling: Arc<Handling>,
+    pub(crate) position: Position,
+    pub(crate) client: Client,
+    pub(crate) context: Context,
+    /// Deliveries worked on at a time.
+    pub(crate) limit: usize,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) epochs: watch::Receiver<u64>,
+}
+
+/// Why pulling ended.
+enum End {
+    Stopped,
+    /// The consumer or its stream is gone.
+    Gone(String),
+}
+
+/// Deliveries in hand, and word of each that is finished.
+#[derive(Default)]
+struct Hands {
+    full: AtomicUsize,
+    freed: Notify,
+}
+
+/// One delivery in hand.
+struct Hand(Arc<Hands>);
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.0.full.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
+    }
+}
+
+impl Puller {
+    /// Pulls until stopped, making the consumer again whenever it is deleted.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if self.position.attach(&self.context, &self.stop).await.is_none() {
+                return;
+            }
+            tracing::debug!(consumer = self.position.name(), "attached");
+            match self.pull().await {
+                Ok(End::Stopped) => return,
+                Ok(End::Gone(reason)) => {
+                    tracing::warn!(consumer = self.position.name(), %reason, "consumer gone; making it again");
+                }
+                Err(error) => {
+                    tracing::warn!(consumer = self.position.name(), %error, "cannot pull; trying again");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    async fn pull(&mut self) -> Result<End, async_nats::SubscribeError> {
+        let inbox = self.client.new_inbox();
+        let mut messages = self.client.subscribe(inbox.clone()).await?;
+        let hands = Arc::new(Hands::default());
+        let mut asked = Asked::default();
+        self.epochs.mark_unchanged();
+        loop {
+            let stopping = self.stop.is_cancelled();
+            if stopping && asked.open == 0 {
+                return Ok(End::Stopped);
+            }
+            let room = self.limit.saturating_sub(hands.full.load(Ordering::Acquire) + asked.open);
+            if !stopping && room > 0 && (asked.open == 0 || room > self.limit / 2) {
+                self.ask(&inbox, room).await;
+                asked.more(room);
+            }
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(message) => if let Some(reason) = self.take(message, &hands, &mut asked) {
+                        self.finish(messages, &hands).await;
+                        return Ok(End::Gone(reason));
+                    },
+                    None => return Ok(End::Gone("the subscription ended".to_owned())),
+                },
+                () = hands.freed.notified() => {}
+                () = asked.overdue() => {
+                    if !self.exists().await {
+                        self.finish(messages, &hands).await;
+                        return Ok(End::Gone("the consumer does not exist".to_owned()));
+                    }
+                    asked.open = 0;
+                }
+                // The broker forgot what was asked over the old connection.
+                changed = self.epochs.changed() => if changed.is_ok() { asked.open = 0 },
+                () = self.stop.cancelled(), if !stopping => {}
+            }
+        }
+    }
+
+    async fn ask(&self, inbox: &str, batch: usize) {
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.position.stream, self.position.name());
+        let request = format!(r#"{{"batch":{batch},"expires":{}}}"#, EXPIRES.as_nanos());
+        if let Err(error) = self.client.publish_with_reply(subject, inbox.to_owned(), request.into()).await {
+            tracing::debug!(%error, "a request for deliveries could not be sent; it will be overdue");
+        }
+    }
+
+    /// Takes one message off the subscription: a delivery, or the broker's word on a request. Returns why the consumer is
+    /// gone, if it is.
+    fn take(&self, message: async_nats::Message, hands: &Arc<Hands>, asked: &mut Asked) -> Option<String> {
+        let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else {
+            asked.answered();
+            self.begin(message, hands);
+            return None;
+        };
+        let said = message.description.as_deref().unwrap_or_default();
+        match status.as_u16() {
+            // Expired: the header says how much of it was not used.
+            408 => asked.expired(pending(&message)),
+            100 => {}
+            409 if said.contains("Deleted") => return Some(said.to_owned()),
+            404 => return Some("the consumer does not exist".to_owned()),
+            503 => return Some("nobody answers for the consumer".to_owned()),
+            // The leader changed, the server is shutting down, too many requests wait: ask again.
+            code => {
+                tracing::debug!(consumer = self.position.name(), code, said, "request ended");
+                asked.expired(pending(&message));
+            }
+        }
+        None
+    }
+
+    /// Starts work on a delivery. Its place in its flow's line is taken here, in the order of arrival.
+    fn begin(&self, message: async_nats::Message, hands: &Arc<Hands>) {
+        let Some(delivery) = Delivery::of(message, &self.client) else {
+            tracing::warn!(
+                consumer = self.position.name(),
+                "a message that no consumer delivered was skipped"
+            );
+            return;
+        };
+        hands.full.fetch_add(1, Ordering::AcqRel);
+        let hand = Hand(Arc::clone(hands));
+        let handling = Arc::clone(&self.handling);
+        let turn = if handling.definition.fenced {
+            let subject = delivery.stored.subject.parse::<Subject>().ok();
+            subject.map(|subject| handling.core.turns.line_up(&subject.flow))
+        } else {
+            None
+        };
+        self.tasks.spawn(async move {
+            handling.settle(delivery, turn).await;
+            drop(hand);
+        });
+    }
+
+    /// Takes what was already on its way when the consumer went.
+    async fn finish(&self, mut messages: Subscriber, hands: &Arc<Hands>) {
+        if messages.drain().await.is_err() {
+            return;
+        }
+        let mut asked = Asked::default();
+        while let Ok(Some(message)) = tokio::time::timeout(GRACE, messages.next()).await {
+            self.take(message, hands, &mut asked);
+        }
+    }
+
+    async fn exists(&self) -> bool {
+        let found =
+            self.context.get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
+                self.position.name(),
+                &self.position.stream,
+            );
+        // Whether it is gone or the broker is away: finding or making it again waits for either.
+        found.await.is_ok()
+    }
+}
+
+fn pending(message: &async_nats::Message) -> Option<usize> {
+    message.headers.as_ref()?.get("Nats-Pending-Messages")?.as_str().parse().ok()
+}
+
+/// What was asked for and has not come.
+#[derive(Default)]
+struct Asked {
+    open: usize,
+    last: Option<Instant>,
+}
+
+impl Asked {
+    fn more(&mut self, batch: usize) {
+        self.open += batch;
+        self.last = Some(Instant::now());
+    }
+
+    fn answered(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
+    fn expired(&mut self, unused: Option<usize>) {
+        self.open = unused.map_or(0, |unused| self.open.saturating_sub(unused));
+    }
+
+    /// Waits until what was asked for last must be lost.
+    async fn overdue(&self) {
+        match self.last {
+            Some(last) if self.open > 0 => tokio::time::sleep_until((last + EXPIRES + GRACE).into()).await,
+            _ => std::future::pending().await,
+        }
+    }
+}

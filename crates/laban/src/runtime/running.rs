@@ -1,0 +1,229 @@
+use std::sync::Arc;
+
+use async_nats::{Client, jetstream};
+use laban_wire::{FlowReader, home_stream};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::broker::{self, Connection};
+use super::commit::Committer;
+use super::consumers::Position;
+use super::core::Core;
+use super::drafts::Drafting;
+use super::handling::Handling;
+use super::memory::Memory;
+use super::pull::Puller;
+use super::turns::Turns;
+use super::{home, lag, signals};
+use crate::config::Config;
+use crate::definition::Definition;
+use crate::service::Blueprint;
+use crate::telemetry::{HandlerSpans, Health, Metrics, Telemetry, serve};
+use crate::{Emitter, Error, Result};
+
+/// A service that has started.
+///
+/// Dropping it without [`wait`](Self::wait) stops pulling, but drains nothing.
+pub struct Running {
+    core: Arc<Core>,
+    client: Client,
+    emitter: Emitter,
+    work: Work,
+    health: Arc<Health>,
+    telemetry: Telemetry,
+    /// Ends what serves the drain itself: the HTTP endpoint.
+    ended: CancellationToken,
+}
+
+/// The tasks of a service.
+#[derive(Default)]
+struct Work {
+    pullers: TaskTracker,
+    deliveries: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Running {
+    pub(crate) async fn start(blueprint: Blueprint, config: Config) -> Result<Self> {
+        let service = blueprint.contract.service.clone();
+        let telemetry =
+            if blueprint.telemetry { Telemetry::install(service.as_str())? } else { Telemetry::none() };
+        match Self::attach(blueprint, config, &telemetry).await {
+            Ok((core, client, emitter, work, health, ended)) => {
+                Ok(Self { core, client, emitter, work, health, telemetry, ended })
+            }
+            Err(error) => {
+                telemetry.shutdown(service.as_str()).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn attach(
+        blueprint: Blueprint,
+        config: Config,
+        telemetry: &Telemetry,
+    ) -> Result<(Arc<Core>, Client, Emitter, Work, Arc<Health>, CancellationToken)> {
+        let Blueprint { contract, definitions, states, cloud_events, .. } = blueprint;
+        let service = contract.service.clone();
+        let Connection { client, epochs } = broker::connect(&service, &config).await?;
+        broker::check(&service, &client).await?;
+        let context = jetstream::new(client.clone());
+        home::ensure(&service, &context, &config).await?;
+
+        let metrics = Metrics::of(service.as_str());
+        metrics.watch_spans(&telemetry.span_counts);
+        let committer = Committer {
+            reader: FlowReader::new(client.clone()),
+            client: client.clone(),
+            stream: home_stream(&service),
+            service: service.to_string(),
+            metrics: metrics.clone(),
+        };
+        let core = Arc::new(Core {
+            drafting: Drafting { service: service.clone(), cloud_events },
+            committer,
+            memory: Memory::of(config.remembered_flows),
+            turns: Arc::new(Turns::default()),
+            states,
+            keep_records: definitions.iter().any(|definition| definition.reads_flow),
+            config,
+            metrics,
+            suspects: Semaphore::new(1),
+            service,
+        });
+        let (health, ended) = (Arc::new(Health::default()), CancellationToken::new());
+        if let Some(address) = core.config.http_addr {
+            let registry = telemetry.registry.clone();
+            let serving = serve(address, registry, Arc::clone(&health), client.clone(), ended.clone()).await;
+            let address = serving.map_err(|error| Error::Config {
+                name: "LABAN_HTTP_ADDR",
+                value: address.to_string(),
+                reason: format!("cannot listen there: {error}"),
+            })?;
+            tracing::info!(service = %core.service, %address, "serving /metrics, /livez and /readyz");
+        }
+        let work = Work::default();
+        for definition in definitions {
+            start_handler(&core, definition, &client, &context, &work, &epochs);
+        }
+        let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
+        health.attached();
+        tracing::info!(service = %core.service, handlers = contract.handlers.len(), "started");
+        Ok((core, client, emitter, work, health, ended))
+    }
+
+    /// Emits events without a cause: where flows begin.
+    pub fn emitter(&self) -> Emitter {
+        self.emitter.clone()
+    }
+
+    /// Completes when the service begins to stop: on SIGTERM, Ctrl-C or [`stop`](Self::stop), once [`wait`](Self::wait) is
+    /// waiting. For the graceful shutdown of what the program does besides.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.work.stop.clone().cancelled_owned()
+    }
+
+    /// Begins to stop.
+    pub fn stop(&self) {
+        self.health.draining();
+        self.work.stop.cancel();
+    }
+
+    /// Waits for SIGTERM, Ctrl-C or [`stop`](Self::stop), then drains: takes nothing new, finishes what is in hand, and lets
+    /// acknowledgements, spans and metrics leave. A second signal ends the process at once.
+    ///
+    /// # Errors
+    /// When handlers are still at work at the end of `LABAN_DRAIN_TIMEOUT_MS`. Nothing is lost: the broker delivers their
+    /// events again.
+    pub async fn wait(self) -> Result<()> {
+        tokio::select! {
+            signal = signals::asked_to_stop() => tracing::info!(service = %self.core.service, signal, "stopping"),
+            () = self.work.stop.cancelled() => {}
+        }
+        signals::second_one_kills();
+        self.stop();
+        let limit = self.core.config.drain_timeout;
+        let drained = tokio::time::timeout(limit, self.work.drain()).await;
+        let flushed = self.client.flush().await;
+        if let Err(error) = flushed {
+            tracing::warn!(service = %self.core.service, %error, "the last acknowledgements may not have left");
+        }
+        let service = self.core.service.clone();
+        let result = match drained {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::Drain {
+                service: service.to_string(),
+                unfinished: self.work.deliveries.len(),
+                after_ms: limit.as_millis(),
+            }),
+        };
+        self.ended.cancel();
+        tracing::info!(%service, "stopped");
+        self.telemetry.shutdown(service.as_str()).await;
+        result
+    }
+}
+
+impl Work {
+    async fn drain(&self) {
+        self.pullers.close();
+        self.pullers.wait().await;
+        self.deliveries.close();
+        self.deliveries.wait().await;
+    }
+}
+
+/// Stops pulling when the service is dropped without being waited for.
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn start_handler(
+    core: &Arc<Core>,
+    definition: Definition,
+    client: &Client,
+    context: &jetstream::Context,
+    work: &Work,
+    epochs: &watch::Receiver<u64>,
+) {
+    let running = Arc::new(Semaphore::new(definition.concurrency));
+    let events = crate::contract::names(&definition.consumes);
+    // Deliveries are asked for in advance; the semaphore is what holds the limit.
+    let limit = definition.concurrency.div_ceil(events.len());
+    for event in events {
+        let position = Position::of(&core.service, &definition, &event, &core.config);
+        let handler: Arc<str> = definition.name.as_ref().into();
+        let (service, name) = (core.service.as_str(), event.as_str());
+        let handling = Arc::new(Handling {
+            spans: HandlerSpans::of(service, &handler, name, position.name()),
+            metrics: core.metrics.handler(&handler, name, position.name()),
+            core: Arc::clone(core),
+            definition: definition.clone(),
+            handler,
+            event,
+            running: Arc::clone(&running),
+        });
+        work.pullers.spawn(lag::watch(
+            context.clone(),
+            position.stream.clone(),
+            position.name().to_owned(),
+            handling.metrics.clone(),
+            work.stop.clone(),
+        ));
+        let puller = Puller {
+            handling,
+            position,
+            client: client.clone(),
+            context: context.clone(),
+            limit,
+            tasks: work.deliveries.clone(),
+            stop: work.stop.clone(),
+            epochs: epochs.clone(),
+        };
+        work.pullers.spawn(puller.run());
+    }
+}

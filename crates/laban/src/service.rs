@@ -1,0 +1,131 @@
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::contract::Contract;
+use crate::definition::Definition;
+use crate::extract::States;
+use crate::runtime::Running;
+use crate::{Event, EventInfo, Handler, Result};
+
+/// A named group of handlers, the only writer of its own events.
+///
+/// ```no_run
+/// # use laban::{Event, Failure, OrRetry, Service, State}; use schemars::JsonSchema; use serde::{Deserialize, Serialize};
+/// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "order.placed", version = 1, flow = id)]
+/// # struct OrderPlaced { id: String }
+/// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "inventory.reserved", version = 1, flow = id)]
+/// # struct StockReserved { id: String }
+/// # #[derive(Clone)] struct Shelf;
+/// # impl Shelf { fn open() -> Self { Self } async fn take(&self, id: &str) -> Result<(), std::io::Error> { Ok(()) } }
+/// /// Reserve what was ordered.
+/// async fn reserve(order: OrderPlaced, shelf: State<Shelf>) -> Result<StockReserved, Failure> {
+///     shelf.take(&order.id).await.or_retry()?;
+///     Ok(StockReserved { id: order.id })
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> laban::Result<()> {
+///     Service::new("inventory").state(Shelf::open()).on(reserve).run().await
+/// }
+/// ```
+pub struct Service {
+    name: String,
+    definitions: Vec<Definition>,
+    begins: Vec<EventInfo>,
+    states: States,
+    cloud_events: bool,
+    telemetry: bool,
+}
+
+/// A service that fits together, ready to start.
+pub(crate) struct Blueprint {
+    pub(crate) contract: Contract,
+    pub(crate) definitions: Vec<Definition>,
+    pub(crate) states: Arc<States>,
+    pub(crate) cloud_events: bool,
+    pub(crate) telemetry: bool,
+}
+
+impl Service {
+    /// A service of this name: `[a-z][a-z0-9-]*`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            definitions: Vec::new(),
+            begins: Vec::new(),
+            states: States::default(),
+            cloud_events: false,
+            telemetry: true,
+        }
+    }
+
+    /// Gives the handlers something to share; they take it as [`State<T>`](crate::State). One value of each type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Adds a handler.
+    #[must_use]
+    pub fn on<Args>(mut self, handler: impl Handler<Args>) -> Self {
+        self.definitions.push(handler.define());
+        self
+    }
+
+    /// Declares an event that this service emits without a cause, through its [`Emitter`](crate::Emitter).
+    #[must_use]
+    pub fn emits<E: Event>(mut self) -> Self {
+        self.begins.push(EventInfo::of::<E>());
+        self
+    }
+
+    /// Writes CloudEvents 1.0 headers too, for readers who know nothing of Laban. Each header costs both ends some time.
+    #[must_use]
+    pub fn cloud_events(mut self) -> Self {
+        self.cloud_events = true;
+        self
+    }
+
+    /// Leaves OpenTelemetry's global providers and the `tracing` subscriber as they are, for programs that set up their own.
+    #[must_use]
+    pub fn own_telemetry(mut self) -> Self {
+        self.telemetry = false;
+        self
+    }
+
+    /// What the service consumes and emits.
+    ///
+    /// # Errors
+    /// When the handlers do not fit together: two of one name, a state that is missing, an event of another service emitted.
+    pub fn contract(&self) -> Result<Contract> {
+        Contract::derive(&self.name, &self.definitions, &self.begins, &self.states)
+    }
+
+    /// Starts the service: connects, checks the broker and the home stream, and begins to react.
+    ///
+    /// For programs that do something besides, such as serve HTTP; others call [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When the service does not fit together, a setting is wrong, or the broker is not there or not what is needed.
+    pub async fn start(self) -> Result<Running> {
+        let contract = self.contract()?;
+        let config = Config::from_env()?;
+        let blueprint = Blueprint {
+            contract,
+            definitions: self.definitions,
+            states: Arc::new(self.states),
+            cloud_events: self.cloud_events,
+            telemetry: self.telemetry,
+        };
+        Running::start(blueprint, config).await
+    }
+
+    /// Runs the service until SIGTERM or Ctrl-C, then drains: takes nothing new, finishes what is in hand, flushes.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and when the drain does not finish in time.
+    pub async fn run(self) -> Result<()> {
+        self.start().await?.wait().await
+    }
+}

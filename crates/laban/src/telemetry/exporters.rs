@@ -1,0 +1,109 @@
+//! OTLP exporters, over gRPC or HTTP as `OTEL_EXPORTER_OTLP_PROTOCOL` says.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use opentelemetry_otlp::{MetricExporter, SpanExporter};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
+use opentelemetry_sdk::trace::SpanExporter as _;
+use tokio::runtime::Handle;
+
+use super::env;
+use crate::Error;
+use crate::config::bad;
+
+enum Protocol {
+    Grpc,
+    Http,
+}
+
+/// The specification's default is HTTP.
+fn protocol(signal: &'static str) -> Result<Protocol, Error> {
+    for name in [signal, "OTEL_EXPORTER_OTLP_PROTOCOL"] {
+        match env(name).as_deref() {
+            Some("grpc") => return Ok(Protocol::Grpc),
+            Some("http/protobuf") => return Ok(Protocol::Http),
+            Some(other) => return Err(bad(name, other, "it is `grpc` or `http/protobuf`")),
+            None => {}
+        }
+    }
+    Ok(Protocol::Http)
+}
+
+pub(super) fn spans(resource: &Resource) -> Result<SpanExporter, Error> {
+    let builder = SpanExporter::builder();
+    let built = match protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")? {
+        Protocol::Grpc => builder.with_tonic().build(),
+        Protocol::Http => builder.with_http().build(),
+    };
+    let mut exporter = built.map_err(|e| Error::Telemetry(laban_wire::error_chain(&e)))?;
+    exporter.set_resource(resource);
+    Ok(exporter)
+}
+
+pub(super) fn metrics() -> Result<PeriodicReader<OnRuntime>, Error> {
+    let builder = MetricExporter::builder();
+    let built = match protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL")? {
+        Protocol::Grpc => builder.with_tonic().build(),
+        Protocol::Http => builder.with_http().build(),
+    };
+    let exporter = built.map_err(|e| Error::Telemetry(laban_wire::error_chain(&e)))?;
+    Ok(PeriodicReader::builder(OnRuntime { exporter, runtime: Handle::current(), told: Mutex::default() })
+        .build())
+}
+
+/// The metrics reader has a thread of its own, where the HTTP client would find no runtime; and it keeps errors to itself.
+#[derive(Debug)]
+pub(super) struct OnRuntime {
+    exporter: MetricExporter,
+    runtime: Handle,
+    told: Mutex<Option<Instant>>,
+}
+
+impl PushMetricExporter for OnRuntime {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut export = pin!(self.exporter.export(metrics));
+        let result = poll_fn(|cx| {
+            let _guard = self.runtime.enter();
+            export.as_mut().poll(cx)
+        })
+        .await;
+        if let Err(error) = &result
+            && now_and_then(&self.told)
+        {
+            tracing::warn!(
+                %error,
+                "metrics are not delivered (OTEL_EXPORTER_OTLP_ENDPOINT); OTEL_METRICS_EXPORTER=none if none should be"
+            );
+        }
+        result
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}
+
+/// True at most once a minute: for what goes wrong again and again.
+pub(super) fn now_and_then(told: &Mutex<Option<Instant>>) -> bool {
+    let Ok(mut told) = told.lock() else { return false };
+    let due = told.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
+    if due {
+        *told = Some(Instant::now());
+    }
+    due
+}

@@ -1,0 +1,165 @@
+//! Instruments: the OpenTelemetry messaging conventions' names, and Laban's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::{KeyValue, global};
+
+use super::{SCOPE, SpanCounts};
+
+/// Seconds, from half a millisecond to a minute.
+const BOUNDS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The service's instruments. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics(Arc<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    service: KeyValue,
+    process_duration: Histogram<f64>,
+    operation_duration: Histogram<f64>,
+    sent: Counter<u64>,
+    consumed: Counter<u64>,
+    commits: Counter<u64>,
+    duplicates: Counter<u64>,
+    retries: Counter<u64>,
+    dead_letters: Counter<u64>,
+    fences_lost: Counter<u64>,
+    queue_duration: Histogram<f64>,
+    lag: Gauge<u64>,
+}
+
+impl Metrics {
+    pub(crate) fn of(service: &str) -> Self {
+        let meter = global::meter(SCOPE);
+        let counter = |name, about| counter(&meter, name, about);
+        let seconds = |name, about| seconds(&meter, name, about);
+        Self(Arc::new(Instruments {
+            service: KeyValue::new("laban.service", service.to_owned()),
+            process_duration: seconds("messaging.process.duration", "Time a handler took for one event"),
+            operation_duration: seconds(
+                "messaging.client.operation.duration",
+                "Time the broker took to take a commit",
+            ),
+            sent: counter("messaging.client.sent.messages", "Messages that handlers tried to write"),
+            consumed: counter(
+                "messaging.client.consumed.messages",
+                "Messages that were delivered to handlers",
+            ),
+            commits: counter("laban.commits", "Outcomes that took effect"),
+            duplicates: counter("laban.duplicates", "Deliveries whose outcome had taken effect before"),
+            retries: counter("laban.retries", "Attempts that failed and will be made again"),
+            dead_letters: counter("laban.dead_letters", "Events that a handler gave up on"),
+            fences_lost: counter("laban.fences.lost", "Commits that found that another was there first"),
+            queue_duration: seconds("laban.queue.duration", "Time an event waited in its stream"),
+            lag: meter
+                .u64_gauge("laban.consumer.lag")
+                .with_description("Events that wait for a handler: not yet delivered to any instance")
+                .build(),
+        }))
+    }
+
+    /// Shows what becomes of spans.
+    pub(crate) fn watch_spans(&self, counts: &Arc<SpanCounts>) {
+        let meter = global::meter(SCOPE);
+        let (lost, exported) = (Arc::clone(counts), Arc::clone(counts));
+        let lost = meter
+            .u64_observable_counter("laban.spans.dropped")
+            .with_description("Spans that were lost, by reason")
+            .with_callback(move |observer| {
+                observer.observe(lost.queue_full(), &[KeyValue::new("reason", "queue_full")]);
+                observer.observe(lost.export_failed(), &[KeyValue::new("reason", "export_failed")]);
+            });
+        lost.build();
+        let exported = meter
+            .u64_observable_counter("laban.spans.exported")
+            .with_description("Spans that were delivered")
+            .with_callback(move |observer| observer.observe(exported.exported(), &[]));
+        exported.build();
+    }
+
+    pub(crate) fn fence_lost(&self) {
+        self.0.fences_lost.add(1, std::slice::from_ref(&self.0.service));
+    }
+
+    /// The instruments of one handler, its labels made once.
+    pub(crate) fn handler(&self, handler: &str, event: &str, consumer: &str) -> HandlerMetrics {
+        let own = vec![self.0.service.clone(), KeyValue::new("laban.handler", handler.to_owned())];
+        let messaging = |operation: &'static str| {
+            vec![
+                KeyValue::new("messaging.system", "nats"),
+                KeyValue::new("messaging.operation.name", operation),
+                KeyValue::new("messaging.destination.template", format!("{event}.{{flow}}")),
+                KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
+            ]
+        };
+        HandlerMetrics {
+            all: self.clone(),
+            process: messaging("process"),
+            send: messaging("send"),
+            consumer: vec![
+                self.0.service.clone(),
+                KeyValue::new("laban.handler", handler.to_owned()),
+                KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
+            ],
+            own,
+        }
+    }
+}
+
+/// One handler's instruments.
+#[derive(Clone, Debug)]
+pub(crate) struct HandlerMetrics {
+    all: Metrics,
+    own: Vec<KeyValue>,
+    process: Vec<KeyValue>,
+    send: Vec<KeyValue>,
+    consumer: Vec<KeyValue>,
+}
+
+impl HandlerMetrics {
+    pub(crate) fn received(&self, waited: Duration) {
+        self.all.0.consumed.add(1, &self.process);
+        self.all.0.queue_duration.record(waited.as_secs_f64(), &self.own);
+    }
+
+    pub(crate) fn processed(&self, took: Duration) {
+        self.all.0.process_duration.record(took.as_secs_f64(), &self.process);
+    }
+
+    pub(crate) fn sent(&self, messages: usize, took: Duration) {
+        self.all.0.sent.add(messages as u64, &self.send);
+        self.all.0.operation_duration.record(took.as_secs_f64(), &self.send);
+    }
+
+    pub(crate) fn committed(&self) {
+        self.all.0.commits.add(1, &self.own);
+    }
+
+    pub(crate) fn duplicate(&self) {
+        self.all.0.duplicates.add(1, &self.own);
+    }
+
+    pub(crate) fn retried(&self) {
+        self.all.0.retries.add(1, &self.own);
+    }
+
+    pub(crate) fn dead(&self) {
+        self.all.0.dead_letters.add(1, &self.own);
+    }
+
+    pub(crate) fn lag(&self, waiting: u64) {
+        self.all.0.lag.record(waiting, &self.consumer);
+    }
+}
+
+fn counter(meter: &Meter, name: &'static str, about: &'static str) -> Counter<u64> {
+    meter.u64_counter(name).with_description(about).build()
+}
+
+fn seconds(meter: &Meter, name: &'static str, about: &'static str) -> Histogram<f64> {
+    meter.f64_histogram(name).with_unit("s").with_boundaries(BOUNDS.to_vec()).with_description(about).build()
+}
