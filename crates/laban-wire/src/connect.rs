@@ -54,14 +54,16 @@ impl ConnectSettings {
     /// # Errors
     /// When a named context cannot be read.
     pub fn from_env() -> Result<Self, ConnectError> {
-        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// [`from_env`](Self::from_env) over any set of variables: for a program whose flags win over the environment.
+    /// [`from_env`](Self::from_env) over any set of variables, for a program whose flags win over the environment.
+    /// An empty value counts as none.
     ///
     /// # Errors
     /// When a named context cannot be read.
-    pub fn from_lookup(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConnectError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConnectError> {
+        let env = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let contexts = env("XDG_CONFIG_HOME")
             .map(PathBuf::from)
             .or_else(|| Some(PathBuf::from(env("HOME")?).join(".config")))

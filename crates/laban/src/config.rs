@@ -30,11 +30,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn from_env() -> Result<Self, Error> {
-        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-    }
-
-    fn from_lookup(env: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let env = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let env = Lookup(&env);
         Ok(Self {
             ack_wait: Duration::from_millis(env.number("LABAN_ACK_WAIT_MS", 10_000, 100..=3_600_000)?),

@@ -75,6 +75,7 @@ pub trait Input: Sized + Send + 'static {
     fn decode(event_type: &EventType, payload: &[u8]) -> Result<Self, BoxError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Event> Input for E {
     fn event_types() -> Vec<EventInfo> {
         vec![EventInfo::of::<E>()]

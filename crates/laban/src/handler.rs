@@ -22,9 +22,12 @@ use crate::{BoxError, Event, Input, Retry};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "not a handler",
-    note = "a handler is an `async fn` whose first argument is an event or an enum of events (`#[derive(laban::Event)]`), \
-            followed by any of `State<T>`, `Flow<T>`, `Cause`, and which returns what it emits (an event, an enum of \
-            events, `Option`, `Vec`, a tuple, `()`) or `Result<that, laban::Failure<FailureEvent>>`"
+    note = "it must be an `async fn`, given by name and not called: `.on(charge)`",
+    note = "its first argument must be an event or an enum of events (`#[derive(laban::Event)]`), by value",
+    note = "after it may come up to six of `State<T>` where `T: Clone`, `Flow<T>` where `T: FlowState`, and `Cause`",
+    note = "it must return what it emits (an event, an enum of events, an `Option`, a `Vec`, a tuple, or `()`) or \
+            `Result<that, laban::Failure<FailureEvent>>`",
+    note = "its future must be `Send`: it must not hold an `Rc` or the guard of a lock over an `.await`"
 )]
 pub trait Handler<Args>: Sized {
     /// The handler with its types erased.
@@ -76,6 +79,7 @@ pub trait Handler<Args>: Sized {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Handler<Definition> for Definition {
     fn define(self) -> Definition {
         self

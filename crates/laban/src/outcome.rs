@@ -19,6 +19,7 @@ pub trait Emit: Send + 'static {
     fn emit(self, outbox: &mut Outbox);
 }
 
+#[diagnostic::do_not_recommend]
 impl<E: Event> Emit for E {
     fn event_types() -> Vec<EventInfo> {
         vec![EventInfo::of::<E>()]
@@ -248,6 +249,7 @@ fn emitted(events: impl Emit) -> End {
     End::Emit(outbox)
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Emit> Outcome for T {
     fn event_types() -> Vec<EventInfo> {
         T::event_types()

@@ -1,4 +1,7 @@
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use laban_wire::ConnectSettings;
 
 use crate::config::Config;
 use crate::contract::Contract;
@@ -35,6 +38,7 @@ pub struct Service {
     states: States,
     cloud_events: bool,
     telemetry: bool,
+    settings: HashMap<String, String>,
 }
 
 /// A service that fits together, ready to start.
@@ -44,6 +48,7 @@ pub(crate) struct Blueprint {
     pub(crate) states: Arc<States>,
     pub(crate) cloud_events: bool,
     pub(crate) telemetry: bool,
+    pub(crate) broker: ConnectSettings,
 }
 
 impl Service {
@@ -56,6 +61,7 @@ impl Service {
             states: States::default(),
             cloud_events: false,
             telemetry: true,
+            settings: HashMap::new(),
         }
     }
 
@@ -94,6 +100,14 @@ impl Service {
         self
     }
 
+    /// Sets one of the `NATS_*` and `LABAN_*` variables for this service alone, over the environment's: for tests, and for
+    /// programs that are configured otherwise.
+    #[must_use]
+    pub fn setting(mut self, variable: impl Into<String>, value: impl ToString) -> Self {
+        self.settings.insert(variable.into(), value.to_string());
+        self
+    }
+
     /// What the service consumes and emits.
     ///
     /// # Errors
@@ -110,13 +124,16 @@ impl Service {
     /// When the service does not fit together, a setting is wrong, or the broker is not there or not what is needed.
     pub async fn start(self) -> Result<Running> {
         let contract = self.contract()?;
-        let config = Config::from_env()?;
+        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let config = Config::from_lookup(lookup)?;
+        let broker = ConnectSettings::from_lookup(lookup)?;
         let blueprint = Blueprint {
             contract,
             definitions: self.definitions,
             states: Arc::new(self.states),
             cloud_events: self.cloud_events,
             telemetry: self.telemetry,
+            broker,
         };
         Running::start(blueprint, config).await
     }

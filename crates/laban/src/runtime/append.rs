@@ -123,8 +123,9 @@ async fn publish(client: &Client, draft: Draft) -> Result<u64, AppendError> {
         RequestErrorKind::Other => AppendError::Unknown(error_chain(&e)),
     })?;
     match serde_json::from_slice(&answer.payload) {
-        Ok(PubAck { seq: Some(seq), .. }) => Ok(seq),
+        // An error comes with a sequence of 0, so it is looked for first.
         Ok(PubAck { error: Some(error), .. }) => Err(error.into()),
+        Ok(PubAck { seq: Some(seq), .. }) => Ok(seq),
         _ => Err(AppendError::Unknown("an acknowledgement that cannot be read".to_owned())),
     }
 }

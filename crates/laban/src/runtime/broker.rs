@@ -19,8 +19,11 @@ pub(crate) struct Connection {
 }
 
 /// Connects, waiting for a broker that is still starting.
-pub(crate) async fn connect(service: &ServiceName, config: &Config) -> Result<Connection, Error> {
-    let mut settings = ConnectSettings::from_env()?;
+pub(crate) async fn connect(
+    service: &ServiceName,
+    mut settings: ConnectSettings,
+    config: &Config,
+) -> Result<Connection, Error> {
     settings.name = service.to_string();
     let deadline = Instant::now() + config.connect_timeout;
     let mut pause = Duration::from_millis(50);

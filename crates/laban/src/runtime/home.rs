@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn config() -> StreamConfig {
-        let config = crate::config::Config::from_env().unwrap();
+        let config = crate::config::Config::from_lookup(|_| None).unwrap();
         wanted(&"payment".parse().unwrap(), &config)
     }
 

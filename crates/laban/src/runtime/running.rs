@@ -65,9 +65,9 @@ impl Running {
         config: Config,
         telemetry: &Telemetry,
     ) -> Result<(Arc<Core>, Client, Emitter, Work, Arc<Health>, CancellationToken)> {
-        let Blueprint { contract, definitions, states, cloud_events, .. } = blueprint;
+        let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let Connection { client, epochs } = broker::connect(&service, &config).await?;
+        let Connection { client, epochs } = broker::connect(&service, broker, &config).await?;
         broker::check(&service, &client).await?;
         let context = jetstream::new(client.clone());
         home::ensure(&service, &context, &config).await?;

@@ -1,0 +1,96 @@
+//! What does not fit does not start, and says why.
+
+use async_nats::jetstream::stream;
+use laban::{Cause, Handler as _, State};
+use laban_testkit::Broker;
+
+use crate::bench::*;
+
+async fn charge(order: OrderPlaced) -> PaymentCaptured {
+    PaymentCaptured { order_id: order.order_id }
+}
+
+async fn needy(_: OrderPlaced, _: State<String>, _: Cause) {}
+
+#[track_caller]
+fn refused(service: laban::Service, hints: &[&str]) {
+    let error = service.contract().unwrap_err().to_string();
+    for hint in hints {
+        assert!(error.contains(hint), "{hint:?} is not in: {error}");
+    }
+}
+
+#[test]
+fn handlers_that_do_not_fit_together() {
+    let service = laban::Service::new;
+    refused(service("billing").on(charge), &["`charge` of service billing", "payment.captured", "service payment"]);
+    refused(service("payment").on(charge).on(charge), &["two handlers", "`charge`", ".named("]);
+    refused(service("audit").on(needy), &["`needy`", "State<alloc::string::String>", ".state("]);
+    refused(service("audit").on(async |_: OrderPlaced| {}), &["closure", ".named("]);
+    refused(service("Payment").on(charge), &["`Payment`"]);
+    refused(service("payment"), &["no handler"]);
+    assert!(service("audit").on((async |_: OrderPlaced| {}).named("note")).contract().is_ok());
+}
+
+async fn start_error(service: laban::Service) -> String {
+    match service.start().await {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_another_stream_has_taken() {
+    let bench = Bench::start().await;
+    let other = stream::Config {
+        name: "EU-PAYMENTS".into(),
+        subjects: vec!["payment.>".into()],
+        metadata: [("laban.service".to_owned(), "payment-eu".to_owned())].into(),
+        ..Default::default()
+    };
+    bench.jetstream().create_stream(other).await.unwrap();
+    let error = start_error(bench.service("payment").on(charge)).await;
+    for hint in ["service payment", "EU-PAYMENTS", "payment-eu", "PAYMENT"] {
+        assert!(error.contains(hint), "{hint:?} is not in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_stream_that_falls_short() {
+    let bench = Bench::start().await;
+    let lax = stream::Config {
+        name: "PAYMENT".into(),
+        subjects: vec!["payment.*.*".into()],
+        max_age: std::time::Duration::from_secs(86_400),
+        metadata: [("laban.service".to_owned(), "payment".to_owned())].into(),
+        ..Default::default()
+    };
+    bench.jetstream().create_stream(lax).await.unwrap();
+    let error = start_error(bench.service("payment").on(charge)).await;
+    for hint in ["PAYMENT", "discards old", "atomic", "1.0 days, not 30.0 days", "nats stream edit PAYMENT"] {
+        assert!(error.contains(hint), "{hint:?} is not in: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_without_jetstream() {
+    let broker = Broker::builder().jetstream(false).start().await.unwrap();
+    let bench = Bench::on(broker).await;
+    let error = start_error(bench.service("payment").on(charge)).await;
+    assert!(error.contains("JetStream does not answer") && error.contains("-js"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let service = laban::Service::new("payment").on(charge).own_telemetry();
+    let service = service.setting("NATS_URL", "nats://me:hush@127.0.0.1:1").setting("LABAN_CONNECT_TIMEOUT_MS", 100);
+    let error = start_error(service).await;
+    assert!(error.contains("127.0.0.1:1") && error.contains("NATS_URL") && !error.contains("hush"), "{error}");
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used() {
+    let service = laban::Service::new("payment").on(charge).setting("LABAN_REPLICAS", "many");
+    let error = start_error(service).await;
+    assert_eq!(error, "LABAN_REPLICAS=many: it is a whole number from 1 to 5");
+}

@@ -1,0 +1,81 @@
+//! One flow is one trace.
+
+use std::sync::LazyLock;
+
+use laban::{Begun, Cause, Failure, Handler as _, OrRetry as _, Retry};
+use opentelemetry::trace::{SpanId, SpanKind};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+
+use crate::bench::*;
+
+/// The process has one global provider; spans of this test are told apart by their trace.
+static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    opentelemetry::global::set_tracer_provider(provider);
+    exporter
+});
+
+fn attribute(span: &SpanData, name: &str) -> Option<String> {
+    span.attributes.iter().find(|a| a.key.as_str() == name).map(|a| a.value.to_string())
+}
+
+/// The spans of a trace, once so many have ended.
+async fn trace(trace_id: &str, count: usize) -> Vec<SpanData> {
+    let what = format!("{count} spans of trace {trace_id}");
+    let found = laban_testkit::wait::until_some(&what, PATIENCE, async || {
+        let mut spans = SPANS.get_finished_spans().unwrap();
+        spans.retain(|span| span.span_context.trace_id().to_string() == trace_id);
+        spans.sort_by_key(|span| span.start_time);
+        (spans.len() >= count).then_some(spans)
+    });
+    found.await.unwrap().0
+}
+
+async fn once_more(order: OrderPlaced, cause: Cause) -> Result<PaymentCaptured, Failure> {
+    if cause.attempt == 1 {
+        Err("bank closed").or_retry()?;
+    }
+    Ok(PaymentCaptured { order_id: order.order_id })
+}
+
+#[tokio::test]
+async fn send_and_process_follow_the_causes() {
+    LazyLock::force(&SPANS);
+    let bench = Bench::start().await;
+    let order = bench.home::<OrderPlaced>("order").await;
+    let quick = Retry { first_delay: std::time::Duration::from_millis(1), ..Retry::default() };
+    let _payment = bench.service("payment").on(once_more.retry(quick)).start().await.unwrap();
+    let placed = OrderPlaced { order_id: "4711".into(), amount_cents: 1 };
+    let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
+    let records = bench.until_records("payment", "4711", 2).await;
+    let spans = trace(&receipt.trace_id.unwrap(), 4).await;
+    let by_id = |id: SpanId| spans.iter().find(|span| span.span_context.span_id() == id).unwrap();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+
+    let sent = named("send order.placed.{flow}")[0];
+    assert_eq!((sent.span_kind.clone(), sent.parent_span_id), (SpanKind::Producer, SpanId::INVALID));
+    assert_eq!(attribute(sent, "messaging.message.id"), Some(receipt.event_id.to_string()));
+
+    let attempts = named("process order.placed.{flow}");
+    assert_eq!(attempts.len(), 2, "each attempt is a span");
+    for (attempt, outcome) in attempts.iter().zip(["retrying", "emitted"]) {
+        assert_eq!(attempt.span_kind, SpanKind::Consumer);
+        assert_eq!(attempt.parent_span_id, sent.span_context.span_id());
+        assert_eq!(attempt.links[0].span_context.span_id(), sent.span_context.span_id());
+        assert_eq!(attribute(attempt, "laban.outcome").as_deref(), Some(outcome));
+        assert_eq!(attribute(attempt, "laban.flow").as_deref(), Some("4711"));
+        assert_eq!(attribute(attempt, "messaging.system").as_deref(), Some("nats"));
+    }
+    assert_eq!(attempts[0].status, opentelemetry::trace::Status::error("bank closed"));
+
+    let captured = named("send payment.captured.{flow}")[0];
+    assert_eq!(captured.parent_span_id, attempts[1].span_context.span_id());
+    // What the records say of their spans is what there is.
+    let of_record = |n: usize| by_id(SpanId::from(records[n].trace.unwrap().span_id)).name.clone();
+    assert_eq!(of_record(0), "process order.placed.{flow}");
+    assert_eq!(of_record(1), "send payment.captured.{flow}");
+    for span in &spans {
+        assert!(span.attributes.iter().all(|a| !a.value.to_string().contains("amount")), "no payloads in spans");
+    }
+}
