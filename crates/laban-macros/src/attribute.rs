@@ -36,9 +36,9 @@ impl EventAttribute {
             let key: Ident = stream.parse()?;
             stream.parse::<Token![=]>()?;
             match key.to_string().as_str() {
-                "name" => name = Some(checked_name(stream.parse()?)?),
-                "version" => version = Some(checked_version(&stream.parse()?)?),
-                "flow" => flow = Some(Punctuated::parse_separated_nonempty(stream)?),
+                "name" => name = Some(checked_name(value(stream.parse())?)?),
+                "version" => version = Some(checked_version(&value(stream.parse())?)?),
+                "flow" => flow = Some(value(Punctuated::parse_separated_nonempty(stream))?),
                 other => {
                     let message = format!("`{other}` is not known here; {EXAMPLE}");
                     return Err(syn::Error::new(key.span(), message));
@@ -55,6 +55,11 @@ impl EventAttribute {
             flow: flow.ok_or_else(|| missing("flow"))?,
         })
     }
+}
+
+/// What the parser says, and what would do.
+fn value<T>(parsed: syn::Result<T>) -> syn::Result<T> {
+    parsed.map_err(|error| syn::Error::new(error.span(), format!("{error}; {EXAMPLE}")))
 }
 
 /// The rule of `laban_wire::EventType`, here so that a wrong name does not compile.

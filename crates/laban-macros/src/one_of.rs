@@ -22,7 +22,10 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
                 types.push(&fields.unnamed[0].ty);
             }
             _ => {
-                let message = format!("each variant holds one event: `{0}({0})`", variant.ident);
+                let message = format!(
+                    "each variant holds one event, as in `{}(SomethingHappened)`; where there may be none, use an `Option`",
+                    variant.ident
+                );
                 return Err(syn::Error::new_spanned(variant, message));
             }
         }

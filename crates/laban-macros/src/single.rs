@@ -11,7 +11,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let EventAttribute { name, version, flow } = EventAttribute::of(input)?;
     let ident = &input.ident;
     if !input.generics.params.is_empty() {
-        let message = "an event is one type with one schema; it cannot be generic";
+        let message = "an event is one type with one schema; it cannot be generic: write a struct for each";
         return Err(syn::Error::new_spanned(&input.generics, message));
     }
     // Spanned to the attribute, so that an unknown field or a key that has no Display is shown there.

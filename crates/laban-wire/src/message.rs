@@ -17,6 +17,8 @@ pub struct Stored {
     pub subject: String,
     /// Its headers, without those that the broker adds when it hands the message out.
     pub headers: HeaderMap,
+    /// What is wrong with its header block, if a client library would refuse it: `headers` has what could be read.
+    pub malformed: Option<String>,
     /// Its body.
     pub payload: Bytes,
 }
@@ -44,6 +46,9 @@ impl TryFrom<Stored> for Message {
     type Error = InvalidMessage;
 
     fn try_from(stored: Stored) -> Result<Self, InvalidMessage> {
+        if let Some(reason) = stored.malformed {
+            return Err(InvalidMessage::HeaderBlock { reason });
+        }
         Ok(Self {
             subject: stored.subject.parse()?,
             meta: Meta::of(&stored.headers, &stored.stream, stored.seq)?,
@@ -104,6 +109,12 @@ pub enum InvalidMessage {
         /// What is wrong with it.
         reason: String,
     },
+    /// Its header block is not one. The broker stores what it is given; client libraries drop the connection over it.
+    #[error("header block: {reason}")]
+    HeaderBlock {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A field of its [`HEADER`] cannot be read.
     #[error("header `{HEADER}`, field `{field}`: {reason}")]
     Header {
@@ -129,6 +140,7 @@ mod tests {
             at: OffsetDateTime::UNIX_EPOCH,
             subject: "order.placed.4711".into(),
             headers: map,
+            malformed: None,
             payload: Bytes::from_static(b"{}"),
         }
     }

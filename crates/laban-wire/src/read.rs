@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, HeaderName};
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -53,10 +53,22 @@ impl FlowReader {
     ) -> Result<Vec<Stored>, ReadError> {
         let mut found: Vec<Stored> = Vec::new();
         let mut seq = from_seq.max(1);
-        while self.direct_batch(stream, filter, seq, &mut found).await? {
-            seq = found.last().map_or(seq, |last| last.seq + 1);
+        loop {
+            match self.direct_batch(stream, filter, seq, &mut found).await {
+                Ok(more) => {
+                    seq = found.last().map_or(seq, |last| last.seq + 1);
+                    if !more {
+                        return Ok(found);
+                    }
+                }
+                // A malformed header block among the answers takes the connection down. The leader answers in JSON.
+                Err(error) => {
+                    seq = found.last().map_or(seq, |last| last.seq + 1);
+                    found.extend(self.leader(stream, filter, seq).await.map_err(|_| error)?);
+                    return Ok(found);
+                }
+            }
         }
-        Ok(found)
     }
 
     /// One batch. Says whether more is pending.
@@ -116,18 +128,19 @@ impl FlowReader {
         Ok(found)
     }
 
-    /// The first message of `stream` on `filter`, asked of the stream's leader.
+    /// The next message of `stream` on `filter` from `from_seq` on, asked of the stream's leader.
     ///
     /// # Errors
     /// When the leader does not answer.
-    pub async fn leader_first(&self, stream: &str, filter: &str) -> Result<Option<Stored>, ReadError> {
-        self.leader_next(stream, filter, 1).await
-    }
-
-    async fn leader_next(&self, stream: &str, filter: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
+    pub async fn leader_next(
+        &self,
+        stream: &str,
+        filter: &str,
+        from_seq: u64,
+    ) -> Result<Option<Stored>, ReadError> {
         let failed =
             |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
-        let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: None })
+        let body = serde_json::to_vec(&Get { seq: from_seq.max(1), next_by_subj: filter, batch: None })
             .map_err(|e| failed(e.to_string()))?;
         let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
         let answer = self
@@ -181,28 +194,55 @@ struct Encoded {
 impl Encoded {
     fn into_stored(self, stream: &str) -> Result<Stored, String> {
         let decode = |text: &str| STANDARD.decode(text).map_err(|e| e.to_string());
+        let (headers, malformed) = parse_headers(&decode(&self.hdrs)?);
         Ok(Stored {
             stream: stream.to_owned(),
             seq: self.seq,
             at: OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|e| e.to_string())?,
             subject: self.subject,
-            headers: parse_headers(&decode(&self.hdrs)?),
+            headers,
+            malformed,
             payload: Bytes::from(decode(&self.data)?),
         })
     }
 }
 
-/// Parses a raw header block, skipping lines that are no header: whatever a client stored must stay readable.
-fn parse_headers(raw: &[u8]) -> HeaderMap {
+/// Parses a raw header block, skipping lines that are no header: whatever a client stored must stay readable. Says what
+/// is wrong with it, if anything.
+fn parse_headers(raw: &[u8]) -> (HeaderMap, Option<String>) {
     let mut headers = HeaderMap::new();
-    for line in String::from_utf8_lossy(raw).split("\r\n").skip(1) {
-        if let Some((name, value)) = line.split_once(':')
-            && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.trim().parse())
-        {
-            headers.append::<HeaderName, async_nats::HeaderValue>(name, value);
+    let mut malformed = None;
+    let mut wrong = |what: String| malformed = malformed.take().or(Some(what));
+    if raw.is_empty() {
+        return (headers, None);
+    }
+    let text = String::from_utf8_lossy(raw);
+    if matches!(text, std::borrow::Cow::Owned(_)) {
+        wrong("it is not UTF-8".to_owned());
+    }
+    let mut lines = text.lines();
+    match lines.next() {
+        Some(line) if line.strip_prefix("NATS/1.0").is_some_and(is_status) => {}
+        first => wrong(format!("it begins with `{}`, not `NATS/1.0`", first.unwrap_or_default())),
+    }
+    for line in lines.filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once(':') else {
+            wrong(format!("`{line}` is no header"));
+            continue;
+        };
+        match (name.parse::<HeaderName>(), value.trim().parse::<HeaderValue>()) {
+            (Ok(name), Ok(value)) => headers.append(name, value),
+            _ => wrong(format!("`{name}` cannot be a header's name, or its value is broken")),
         }
     }
-    headers
+    (headers, malformed)
+}
+
+/// What may follow the version: nothing, or a status of three digits and its description.
+fn is_status(text: &str) -> bool {
+    let status = text.split_ascii_whitespace().next().unwrap_or_default();
+    status.is_empty()
+        || (status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit()) && !status.starts_with('0'))
 }
 
 /// Headers that a direct get adds, and the broker's instructions: not the message's own.
@@ -231,6 +271,7 @@ fn from_direct(stream: &str, answer: async_nats::Message) -> Result<Stored, Stri
         at,
         subject,
         headers: own.collect(),
+        malformed: None,
         payload: answer.payload,
     })
 }
@@ -249,11 +290,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn broken_header_lines_are_skipped() {
-        let headers = parse_headers(b"NATS/1.0\r\na: 1\r\nno colon\r\nbad name: 2\r\nb:\xff\r\na:2\r\n\r\n");
+    fn a_broken_header_block_is_read_as_far_as_it_goes() {
+        let (headers, malformed) =
+            parse_headers(b"NATS/1.0\r\na: 1\r\nno colon\r\nbad name: 2\r\nb:\xff\r\na:2\r\n\r\n");
         let all: Vec<_> = headers.get_all("a").map(|v| v.as_str()).collect();
         assert_eq!(all, ["1", "2"]);
         assert_eq!(headers.get("b").map(|v| v.as_str()), Some("\u{fffd}"));
         assert_eq!(headers.len(), 2);
+        assert_eq!(malformed.as_deref(), Some("it is not UTF-8"));
+    }
+
+    #[test]
+    fn what_a_client_library_refuses_is_named() {
+        let malformed = |raw: &[u8]| parse_headers(raw).1;
+        assert_eq!(malformed(b""), None);
+        assert_eq!(malformed(b"NATS/1.0\r\na: 1\r\n\r\n"), None);
+        for (raw, named) in [
+            (&b"NATS/1.0\r\nno colon\r\n\r\n"[..], "`no colon` is no header"),
+            (b"NATS/1.0\r\nbad name: 1\r\n\r\n", "`bad name` cannot be"),
+            (b"HTTP/1.1\r\na: 1\r\n\r\n", "`HTTP/1.1`, not `NATS/1.0`"),
+            (b"NATS/1.0 many\r\na: 1\r\n\r\n", "`NATS/1.0 many`, not"),
+        ] {
+            let reason = malformed(raw).unwrap();
+            assert!(reason.contains(named), "{reason}");
+        }
     }
 }

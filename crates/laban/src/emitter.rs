@@ -89,7 +89,7 @@ impl Emitter {
                     pause.long().await;
                 }
                 Err(AppendError::FenceLost | AppendError::Unknown(_)) => {
-                    match committer.reader.leader_first(&committer.stream, &filter).await {
+                    match committer.reader.leader_next(&committer.stream, &filter, 1).await {
                         Ok(Some(first)) => return begun_before::<E>(first, id),
                         Ok(None) => pause.short().await,
                         Err(error) => {

@@ -29,6 +29,7 @@ impl Draft {
             at: OffsetDateTime::now_utc(),
             subject: self.subject.clone(),
             headers: self.headers.clone(),
+            malformed: None,
             payload: self.payload.clone(),
         };
         stored.try_into().ok()

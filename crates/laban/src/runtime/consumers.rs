@@ -78,6 +78,11 @@ impl Position {
         }
     }
 
+    /// The subjects it takes.
+    pub(crate) fn filter(&self) -> &str {
+        &self.config.filter_subject
+    }
+
     /// The consumer's durable name: `<service>_<handler>_<service of the event>_<event>`.
     pub(crate) fn name(&self) -> &str {
         self.config.durable_name.as_deref().unwrap_or_default()

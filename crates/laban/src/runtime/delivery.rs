@@ -40,6 +40,7 @@ impl Delivery {
             at,
             subject: message.subject.into_string(),
             headers: message.headers.unwrap_or_else(HeaderMap::new),
+            malformed: None,
             payload: message.payload,
         };
         Some(Self {
@@ -49,6 +50,15 @@ impl Delivery {
             reply,
             client: client.clone(),
         })
+    }
+
+    /// A message that was delivered and never arrived, because the client library cannot parse it.
+    pub(crate) fn of_stored(stored: Stored, consumer: &str, client: &Client) -> Self {
+        let nanos = stored.at.unix_timestamp_nanos();
+        // The broker goes by the stream sequence; the other numbers are informative.
+        let reply = format!("$JS.ACK.{}.{consumer}.1.{}.1.{nanos}.0", stored.stream, stored.seq);
+        let waited = SystemTime::now().duration_since(stored.at.into()).unwrap_or_default();
+        Self { stored, delivered: 2, waited, reply: reply.into(), client: client.clone() }
     }
 
     /// The event or record that it is.

@@ -207,6 +207,7 @@ mod tests {
             at: time::OffsetDateTime::UNIX_EPOCH,
             subject: format!("payment.{event}.4711"),
             headers,
+            malformed: None,
             payload: body.to_owned().into(),
         }
     }

@@ -17,6 +17,7 @@ mod memory;
 mod outcome;
 mod pull;
 mod running;
+mod screen;
 mod signals;
 mod turns;
 

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::consumers::Position;
 use super::delivery::Delivery;
 use super::handling::Handling;
+use super::screen::Screen;
 
 /// How long the broker keeps a request. Short, because a drain waits that long.
 const EXPIRES: Duration = Duration::from_secs(2);
@@ -115,7 +116,10 @@ impl Puller {
                     asked.open = 0;
                 }
                 // The broker forgot what was asked over the old connection.
-                changed = self.epochs.changed() => if changed.is_ok() { asked.open = 0 },
+                changed = self.epochs.changed() => if changed.is_ok() {
+                    asked.open = 0;
+                    self.tasks.spawn(self.screen().run());
+                },
                 () = self.stop.cancelled(), if !stopping => {}
             }
         }
@@ -132,7 +136,9 @@ impl Puller {
     /// Takes one message off the subscription: a delivery, or the broker's word on a request. Returns why the consumer is
     /// gone, if it is.
     fn take(&self, message: async_nats::Message, hands: &Arc<Hands>, asked: &mut Asked) -> Option<String> {
-        let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else {
+        // A stored message may carry a status line of its own; what is to be acknowledged is a delivery.
+        let delivery = message.reply.as_ref().is_some_and(|reply| reply.starts_with("$JS.ACK."));
+        let Some(status) = message.status.filter(|status| *status != StatusCode::OK && !delivery) else {
             asked.answered();
             self.begin(message, hands);
             return None;
@@ -186,6 +192,17 @@ impl Puller {
         let mut asked = Asked::default();
         while let Ok(Some(message)) = tokio::time::timeout(GRACE, messages.next()).await {
             self.take(message, hands, &mut asked);
+        }
+    }
+
+    fn screen(&self) -> Screen {
+        Screen {
+            handling: Arc::clone(&self.handling),
+            client: self.client.clone(),
+            context: self.context.clone(),
+            stream: self.position.stream.clone(),
+            consumer: self.position.name().to_owned(),
+            filter: self.position.filter().to_owned(),
         }
     }
 

@@ -13,7 +13,9 @@ async fn a_flow_begins_once() {
     let bench = Bench::start().await;
     let running = bench.home::<OrderPlaced>("order").await;
     let emitter = running.emitter();
-    let Begun::Now(receipt) = emitter.begin(&order("a.b *>🦀", 1)).await.unwrap() else { panic!("it is new") };
+    let Begun::Now(receipt) = emitter.begin(&order("a.b *>🦀", 1)).await.unwrap() else {
+        panic!("it is new")
+    };
     assert_eq!((receipt.seq, receipt.flow.key().as_str()), (1, "a.b *>🦀"));
     match emitter.begin(&order("a.b *>🦀", 2)).await.unwrap() {
         Begun::Before { receipt: first, payload } => {

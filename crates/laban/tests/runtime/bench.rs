@@ -10,56 +10,56 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Conditions are waited for as long as a slow machine may need.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(name = "order.placed", version = 1, flow = order_id)]
-pub struct OrderPlaced {
-    pub order_id: String,
-    pub amount_cents: u64,
+pub(crate) struct OrderPlaced {
+    pub(crate) order_id: String,
+    pub(crate) amount_cents: u64,
 }
 
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(name = "payment.captured", version = 1, flow = order_id)]
-pub struct PaymentCaptured {
-    pub order_id: String,
+pub(crate) struct PaymentCaptured {
+    pub(crate) order_id: String,
 }
 
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(name = "payment.declined", version = 1, flow = order_id)]
-pub struct PaymentDeclined {
-    pub order_id: String,
-    pub reason: String,
+pub(crate) struct PaymentDeclined {
+    pub(crate) order_id: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(name = "inventory.reserved", version = 1, flow = order_id)]
-pub struct StockReserved {
-    pub order_id: String,
+pub(crate) struct StockReserved {
+    pub(crate) order_id: String,
 }
 
 /// A broker, and a plain client of it.
-pub struct Bench {
-    pub broker: Broker,
-    pub client: async_nats::Client,
+pub(crate) struct Bench {
+    pub(crate) broker: Broker,
+    pub(crate) client: async_nats::Client,
 }
 
 impl Bench {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::on(Broker::start().await.unwrap()).await
     }
 
-    pub async fn on(broker: Broker) -> Self {
+    pub(crate) async fn on(broker: Broker) -> Self {
         let client = async_nats::connect(broker.url()).await.unwrap();
         Self { broker, client }
     }
 
-    pub fn jetstream(&self) -> async_nats::jetstream::Context {
+    pub(crate) fn jetstream(&self) -> async_nats::jetstream::Context {
         async_nats::jetstream::new(self.client.clone())
     }
 
     /// A service on this broker that leaves global telemetry alone.
-    pub fn service(&self, name: &str) -> Service {
+    pub(crate) fn service(&self, name: &str) -> Service {
         Service::new(name)
             .setting("NATS_URL", self.broker.url())
             .setting("LABAN_ACK_WAIT_MS", 1000)
@@ -67,43 +67,44 @@ impl Bench {
     }
 
     /// Makes the home stream of a service that only emits.
-    pub async fn home<E: Event>(&self, name: &str) -> laban::Running {
+    pub(crate) async fn home<E: Event>(&self, name: &str) -> laban::Running {
         self.service(name).emits::<E>().start().await.unwrap()
     }
 
     /// Publishes an event by hand, as another service's commit would have.
-    pub async fn publish<E: Event>(&self, event: &E, id: EventId) -> u64 {
+    pub(crate) async fn publish<E: Event>(&self, event: &E, id: EventId) -> u64 {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, Meta::root(id, E::VERSION).to_header());
         self.publish_raw(E::NAME, &event.flow_key(), headers, &serde_json::to_vec(event).unwrap()).await
     }
 
-    pub async fn publish_raw(&self, event: &str, flow: &str, headers: HeaderMap, body: &[u8]) -> u64 {
+    pub(crate) async fn publish_raw(&self, event: &str, flow: &str, headers: HeaderMap, body: &[u8]) -> u64 {
         let subject = format!("{event}.{}", FlowId::new(flow).unwrap().token());
         let context = self.jetstream();
         let publish = context.publish_with_headers(subject, headers, body.to_vec().into());
         publish.await.unwrap().await.unwrap().sequence
     }
 
-    pub async fn place(&self, order_id: &str) -> EventId {
+    pub(crate) async fn place(&self, order_id: &str) -> EventId {
         let id = EventId::root();
         self.publish(&OrderPlaced { order_id: order_id.to_owned(), amount_cents: 100 }, id).await;
         id
     }
 
     /// All records of a service about a flow, oldest first.
-    pub async fn records(&self, service: &str, flow: &str) -> Vec<Message> {
-        let stored = self.stored(service, &format!("{service}.*.{}", FlowId::new(flow).unwrap().token())).await;
+    pub(crate) async fn records(&self, service: &str, flow: &str) -> Vec<Message> {
+        let stored =
+            self.stored(service, &format!("{service}.*.{}", FlowId::new(flow).unwrap().token())).await;
         stored.into_iter().map(|stored| Message::try_from(stored).unwrap()).collect()
     }
 
-    pub async fn stored(&self, service: &str, filter: &str) -> Vec<Stored> {
+    pub(crate) async fn stored(&self, service: &str, filter: &str) -> Vec<Stored> {
         let reader = FlowReader::new(self.client.clone());
         reader.any_replica(&service.to_uppercase(), filter, 1).await.unwrap_or_default()
     }
 
     /// Waits until the service has so many records of the flow, and returns them.
-    pub async fn until_records(&self, service: &str, flow: &str, count: usize) -> Vec<Message> {
+    pub(crate) async fn until_records(&self, service: &str, flow: &str, count: usize) -> Vec<Message> {
         let what = format!("{count} records of {service} about {flow}");
         let found = wait::until_some(&what, PATIENCE, async || {
             let records = self.records(service, flow).await;
@@ -112,8 +113,22 @@ impl Bench {
         found.await.unwrap().0
     }
 
+    /// Waits for a record of this name, and returns it with all before it.
+    pub(crate) async fn until_record(&self, service: &str, flow: &str, event: &str) -> Vec<Message> {
+        let what = format!("{event} of {service} about {flow}");
+        let found = wait::until_some(&what, PATIENCE, async || {
+            let records = self.records(service, flow).await;
+            names(&records).contains(&event).then_some(records)
+        });
+        found.await.unwrap().0
+    }
+
     /// Waits until a consumer has nothing left to deliver and nothing unacknowledged.
-    pub async fn until_settled(&self, stream: &str, consumer: &str) -> async_nats::jetstream::consumer::Info {
+    pub(crate) async fn until_settled(
+        &self,
+        stream: &str,
+        consumer: &str,
+    ) -> async_nats::jetstream::consumer::Info {
         let context = self.jetstream();
         let what = format!("consumer {consumer} to be settled");
         let found = wait::until_some(&what, PATIENCE, async || {
@@ -126,6 +141,6 @@ impl Bench {
 }
 
 /// The events' own names, in order.
-pub fn names(records: &[Message]) -> Vec<&str> {
+pub(crate) fn names(records: &[Message]) -> Vec<&str> {
     records.iter().map(|record| record.subject.event_type.event()).collect()
 }

@@ -92,7 +92,14 @@ async fn the_whole_history_again_changes_nothing() {
     bench.jetstream().delete_consumer_from_stream("payment_charge_order_placed", "ORDER").await.unwrap();
     let _second = bench.service("payment").state(Runs::default()).on(charge).start().await.unwrap();
     laban_testkit::wait::until("the consumer to be made again", PATIENCE, async || {
-        bench.jetstream().get_stream("ORDER").await.unwrap().consumer_info("payment_charge_order_placed").await.is_ok()
+        bench
+            .jetstream()
+            .get_stream("ORDER")
+            .await
+            .unwrap()
+            .consumer_info("payment_charge_order_placed")
+            .await
+            .is_ok()
     })
     .await
     .unwrap();

@@ -96,7 +96,11 @@ async fn a_stop_finishes_what_is_in_hand_and_strands_nothing() {
     gate.add_permits(64);
     draining.await.unwrap().unwrap();
     let info = stream.consumer_info("payment_held_order_placed").await.unwrap();
-    assert_eq!((info.num_ack_pending, info.num_redelivered), (0, 0), "nothing is left waiting for an acknowledgement");
+    assert_eq!(
+        (info.num_ack_pending, info.num_redelivered),
+        (0, 0),
+        "nothing is left waiting for an acknowledgement"
+    );
     assert_eq!(bench.stored("payment", "payment.>").await.len(), 64, "all that was in hand was finished");
 }
 

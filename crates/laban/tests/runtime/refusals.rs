@@ -23,7 +23,10 @@ fn refused(service: laban::Service, hints: &[&str]) {
 #[test]
 fn handlers_that_do_not_fit_together() {
     let service = laban::Service::new;
-    refused(service("billing").on(charge), &["`charge` of service billing", "payment.captured", "service payment"]);
+    refused(
+        service("billing").on(charge),
+        &["`charge` of service billing", "payment.captured", "service payment"],
+    );
     refused(service("payment").on(charge).on(charge), &["two handlers", "`charge`", ".named("]);
     refused(service("audit").on(needy), &["`needy`", "State<alloc::string::String>", ".state("]);
     refused(service("audit").on(async |_: OrderPlaced| {}), &["closure", ".named("]);
@@ -83,9 +86,13 @@ async fn a_broker_without_jetstream() {
 #[tokio::test]
 async fn nobody_there() {
     let service = laban::Service::new("payment").on(charge).own_telemetry();
-    let service = service.setting("NATS_URL", "nats://me:hush@127.0.0.1:1").setting("LABAN_CONNECT_TIMEOUT_MS", 100);
+    let service =
+        service.setting("NATS_URL", "nats://me:hush@127.0.0.1:1").setting("LABAN_CONNECT_TIMEOUT_MS", 100);
     let error = start_error(service).await;
-    assert!(error.contains("127.0.0.1:1") && error.contains("NATS_URL") && !error.contains("hush"), "{error}");
+    assert!(
+        error.contains("127.0.0.1:1") && error.contains("NATS_URL") && !error.contains("hush"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -89,7 +89,10 @@ async fn buried(definition: laban::Definition) -> Dead {
 #[tokio::test]
 async fn a_rejection_is_not_tried_again() {
     let dead = buried(refuse.retry(QUICK)).await;
-    assert_eq!((dead.reason, dead.attempts, dead.error.as_str()), (DeadReason::Rejected, 1, "never heard of it"));
+    assert_eq!(
+        (dead.reason, dead.attempts, dead.error.as_str()),
+        (DeadReason::Rejected, 1, "never heard of it")
+    );
 }
 
 #[tokio::test]
@@ -129,7 +132,9 @@ async fn a_broken_body_or_an_unknown_version_never_runs_the_handler() {
     headers.insert(laban_wire::HEADER, meta.to_header());
     bench.publish_raw("order.placed", "newer", headers, br#"{"order_id":"newer","amount_cents":1}"#).await;
     bench.place("good").await;
-    for (flow, hint) in [("broken", "EOF while parsing"), ("newer", "version 9; handler `flaky` knows version 1")] {
+    for (flow, hint) in
+        [("broken", "EOF while parsing"), ("newer", "version 9; handler `flaky` knows version 1")]
+    {
         let records = bench.until_records("payment", flow, 1).await;
         let dead: Dead = serde_json::from_slice(&records[0].payload).unwrap();
         assert_eq!((dead.reason, dead.attempts), (DeadReason::Undecodable, 0));
@@ -175,7 +180,8 @@ async fn concurrency_is_limited() {
         bench.place(&n.to_string()).await;
     }
     let gauge = Gauge::default();
-    let _payment = bench.service("payment").state(gauge.clone()).on(gauged.concurrency(3)).start().await.unwrap();
+    let _payment =
+        bench.service("payment").state(gauge.clone()).on(gauged.concurrency(3)).start().await.unwrap();
     laban_testkit::wait::until("60 outcomes", PATIENCE, async || {
         bench.stored("payment", "payment.>").await.len() == 60
     })

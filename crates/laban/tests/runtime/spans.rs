@@ -76,6 +76,9 @@ async fn send_and_process_follow_the_causes() {
     assert_eq!(of_record(0), "process order.placed.{flow}");
     assert_eq!(of_record(1), "send payment.captured.{flow}");
     for span in &spans {
-        assert!(span.attributes.iter().all(|a| !a.value.to_string().contains("amount")), "no payloads in spans");
+        assert!(
+            span.attributes.iter().all(|a| !a.value.to_string().contains("amount")),
+            "no payloads in spans"
+        );
     }
 }

@@ -28,7 +28,14 @@ async fn deserted() -> Bench {
     let order = bench.home::<OrderPlaced>("order").await;
     let payment = bench.service("payment").on(charge).start().await.unwrap();
     laban_testkit::wait::until("the consumer", PATIENCE, async || {
-        bench.jetstream().get_stream("ORDER").await.unwrap().consumer_info("payment_charge_order_placed").await.is_ok()
+        bench
+            .jetstream()
+            .get_stream("ORDER")
+            .await
+            .unwrap()
+            .consumer_info("payment_charge_order_placed")
+            .await
+            .is_ok()
     })
     .await
     .unwrap();
@@ -53,7 +60,10 @@ async fn a_vanished_attempt_is_a_record_and_the_event_is_handled() {
 }
 
 /// Dies as a process does: the runtime it runs on is gone in the middle of the handler.
-async fn killer(order: OrderPlaced, deaths: laban::State<tokio::sync::mpsc::UnboundedSender<()>>) -> PaymentCaptured {
+async fn killer(
+    order: OrderPlaced,
+    deaths: laban::State<tokio::sync::mpsc::UnboundedSender<()>>,
+) -> PaymentCaptured {
     if order.order_id == "poison" {
         deaths.send(()).unwrap();
         std::future::pending::<()>().await;
@@ -72,7 +82,8 @@ async fn an_event_that_keeps_killing_its_process_becomes_a_dead_letter() {
         let (died, mut dies) = tokio::sync::mpsc::unbounded_channel::<()>();
         let url = bench.broker.url().to_owned();
         // A runtime of its own that is torn down under the handler: what a kill leaves behind.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let service = runtime.spawn(async move {
             let service = laban::Service::new("payment").state(died).on(killer);
             let service = service.setting("NATS_URL", url).setting("LABAN_ACK_WAIT_MS", 300).own_telemetry();

@@ -1,0 +1,58 @@
+//! Messages that cannot be delivered at all.
+//!
+//! A broker stores whatever header block it is given. The client library drops the connection over one that it cannot
+//! parse, and would again at every delivery, for ever. So after every loss of the connection, what was delivered and not
+//! acknowledged is read in another way, and what is malformed becomes a dead letter like any unreadable message.
+
+use std::sync::Arc;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::pull;
+use laban_wire::{FlowReader, error_chain};
+
+use super::delivery::Delivery;
+use super::handling::Handling;
+
+/// Messages looked at after one loss of the connection. What is beyond is looked at after the next.
+const MOST: usize = 5_000;
+
+/// Where a consumer stands.
+pub(super) struct Screen {
+    pub(super) handling: Arc<Handling>,
+    pub(super) client: Client,
+    pub(super) context: Context,
+    pub(super) stream: String,
+    pub(super) consumer: String,
+    pub(super) filter: String,
+}
+
+impl Screen {
+    pub(super) async fn run(self) {
+        if let Err(reason) = self.look().await {
+            tracing::debug!(consumer = self.consumer, reason, "not screened");
+        }
+    }
+
+    async fn look(&self) -> Result<(), String> {
+        let found = self.context.get_consumer_from_stream::<pull::Config, _, _>(&self.consumer, &self.stream);
+        let consumer = found.await.map_err(|error| error_chain(&error))?;
+        let info = consumer.cached_info();
+        if info.num_ack_pending == 0 {
+            return Ok(());
+        }
+        let reader = FlowReader::new(self.client.clone());
+        let mut seq = info.ack_floor.stream_sequence + 1;
+        for _ in 0..MOST {
+            let next =
+                reader.leader_next(&self.stream, &self.filter, seq).await.map_err(|e| e.to_string())?;
+            let Some(stored) = next.filter(|next| next.seq <= info.delivered.stream_sequence) else { break };
+            seq = stored.seq + 1;
+            if stored.malformed.is_some() {
+                let delivery = Delivery::of_stored(stored, &self.consumer, &self.client);
+                Arc::clone(&self.handling).settle(delivery, None).await;
+            }
+        }
+        Ok(())
+    }
+}
