@@ -14,3 +14,5 @@ pub const EVENT: &str = "laban.event";
 pub const COMPENSATES: &str = "laban.compensates";
 /// On a consumer: the event types that the handler may emit, separated by spaces. Absent when there are none.
 pub const EMITS: &str = "laban.emits";
+/// On a consumer, with any value: the handler takes effect at least once, and leaves no record when it emits nothing.
+pub const AT_LEAST_ONCE: &str = "laban.at_least_once";

@@ -18,6 +18,22 @@ pub const RETRYING: &str = "_retrying";
 /// A dead letter: a handler gave up on an event.
 pub const DEAD: &str = "_dead";
 
+/// A dead letter is handed back to the handler that gave up. Written by an operator, not by the service itself.
+pub const REDRIVE: &str = "_redrive";
+
+/// Body of [`REDRIVE`]. The record's header names the dead letter's cause, event type and handler.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Redrive {
+    /// Sequence of the dead letter in the service's home stream.
+    pub dead_seq: u64,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
 /// Body of [`HANDLED`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Handled {

@@ -66,7 +66,7 @@ pub trait Handler<Args>: Sized {
     }
 
     /// Reacts only to what happens after the handler first started, rather than to all that the streams still hold.
-    fn from_now(self) -> Definition {
+    fn skip_history(self) -> Definition {
         Definition { start: Start::Now, ..self.define() }
     }
 

@@ -1,1 +1,19 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod audit;
+pub mod database;
+pub mod events;
+pub mod inventory;
+pub mod notification;
+pub mod order;
+pub mod payment;
+pub mod settings;
+pub mod shipping;
+
+mod exit;
+pub use exit::exit;
+
+#[cfg(test)]
+mod any_order;
+#[cfg(test)]
+mod samples;

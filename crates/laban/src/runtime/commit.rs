@@ -60,7 +60,7 @@ impl Committer {
         let filter = Subject::all_of(&self.service, &commit.flow);
         let mut pause = Pause::default();
         loop {
-            if known.progress(&commit.identity) == Progress::Done {
+            if known.progress(&commit.identity).is_settled() {
                 return Ok(Committed::Before);
             }
             let fence = Fence::At { filter: &filter, seq: known.last_seq };
@@ -74,7 +74,7 @@ impl Committer {
                 Err(AppendError::FenceLost) => {
                     self.metrics.fence_lost();
                     if self.catch_up(&filter, known).await {
-                        if commit.reads_flow && known.progress(&commit.identity) != Progress::Done {
+                        if commit.reads_flow && !known.progress(&commit.identity).is_settled() {
                             return Ok(Committed::Stale);
                         }
                     } else if pause.tries < 5 {
@@ -92,7 +92,7 @@ impl Committer {
                     pause.long().await;
                     if self.catch_up(&filter, known).await
                         && commit.reads_flow
-                        && known.progress(&commit.identity) != Progress::Done
+                        && !known.progress(&commit.identity).is_settled()
                     {
                         return Ok(Committed::Stale);
                     }
@@ -122,6 +122,11 @@ impl Committer {
                 }
             }
         }
+    }
+
+    /// Reads on, from the leader, until there is an answer.
+    pub(crate) async fn refresh_from_leader(&self, flow: &FlowId, known: &mut Known) {
+        self.catch_up(&Subject::all_of(&self.service, flow), known).await;
     }
 
     /// Reads on, from the leader, until there is an answer. Says whether there was anything new.

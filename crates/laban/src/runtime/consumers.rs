@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
-use laban_wire::{EventType, ServiceName, error_chain, home_stream};
+use laban_wire::{EventType, REDRIVE, ServiceName, error_chain, home_stream};
 use tokio_util::sync::CancellationToken;
 
 use super::home::SERVICE;
@@ -73,6 +73,26 @@ impl Position {
                 // Attempts are counted in records; the broker is to deliver for as long as it takes.
                 max_deliver: -1,
                 metadata,
+                ..pull::Config::default()
+            },
+        }
+    }
+
+    /// The service's position at the redrives in its own home stream.
+    pub(crate) fn of_redrives(service: &ServiceName, config: &Config) -> Self {
+        let event = EventType::system(service, REDRIVE);
+        Self {
+            stream: home_stream(service),
+            config: pull::Config {
+                // An empty handler's name, which no handler can have.
+                durable_name: Some(format!("{service}__redrive")),
+                description: Some(format!("{service}: dead letters handed back to their handlers")),
+                filter_subject: format!("{event}.*"),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: config.ack_wait,
+                max_ack_pending: MAX_ACK_PENDING,
+                max_deliver: -1,
+                metadata: HashMap::from([(SERVICE.to_owned(), service.to_string())]),
                 ..pull::Config::default()
             },
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::{Client, HeaderMap};
+use async_nats::Client;
 use laban_wire::{EventId, InvalidMessage, Message, Stored};
 use time::OffsetDateTime;
 
@@ -39,7 +39,7 @@ impl Delivery {
             seq: fields[1].parse().ok()?,
             at,
             subject: message.subject.into_string(),
-            headers: message.headers.unwrap_or_else(HeaderMap::new),
+            headers: message.headers.unwrap_or_default(),
             malformed: None,
             payload: message.payload,
         };
@@ -59,6 +59,11 @@ impl Delivery {
         let reply = format!("$JS.ACK.{}.{consumer}.1.{}.1.{nanos}.0", stored.stream, stored.seq);
         let waited = SystemTime::now().duration_since(stored.at.into()).unwrap_or_default();
         Self { stored, delivered: 2, waited, reply: reply.into(), client: client.clone() }
+    }
+
+    /// The same delivery, with another message in its place.
+    pub(crate) fn instead(&self, stored: Stored) -> Self {
+        Self { stored, ..self.clone() }
     }
 
     /// The event or record that it is.

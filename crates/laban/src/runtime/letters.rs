@@ -67,7 +67,7 @@ impl Handling {
             identity: task.identity.clone(),
             drafts: vec![draft],
             in_flow: 1,
-            becomes: Progress::Done,
+            becomes: Progress::Dead { attempts },
             reads_flow: false,
         };
         let committed = if self.definition.fenced {

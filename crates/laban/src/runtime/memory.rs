@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use laban_wire::{DEAD, EventId, FlowId, Message, RETRYING, Reaction, Retrying, Stored};
+use laban_wire::{DEAD, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Retrying, Stored};
 
 use super::commit::Commit;
 use crate::Record;
@@ -46,15 +46,22 @@ struct Noted {
 /// How far a reaction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Attempts that failed, and among them those that vanished.
-    Tried { attempts: u32, vanished: u32 },
-    /// It has taken effect, or was given up.
+    /// Attempts that failed, among them those that vanished; `forgiven` of them were made before a redrive.
+    Tried { attempts: u32, vanished: u32, forgiven: u32 },
+    /// It has taken effect.
     Done,
+    /// It was given up. Only a redrive opens it again.
+    Dead { attempts: u32 },
 }
 
 impl Progress {
     /// Nothing is recorded.
-    pub(crate) const NONE: Self = Self::Tried { attempts: 0, vanished: 0 };
+    pub(crate) const NONE: Self = Self::Tried { attempts: 0, vanished: 0, forgiven: 0 };
+
+    /// Whether there is nothing more to do.
+    pub(crate) fn is_settled(self) -> bool {
+        !matches!(self, Self::Tried { .. })
+    }
 }
 
 impl Known {
@@ -121,18 +128,7 @@ impl Known {
             }
             None => Identity::root(message.meta.id),
         };
-        let progress = match message.subject.event_type.event() {
-            RETRYING => {
-                let vanished =
-                    serde_json::from_slice::<Retrying>(&message.payload).is_ok_and(|body| body.vanished);
-                let (attempts, before) = match self.progress(&identity) {
-                    Progress::Tried { attempts, vanished } => (attempts, vanished),
-                    Progress::Done => (0, 0),
-                };
-                Progress::Tried { attempts: attempts + 1, vanished: before + u32::from(vanished) }
-            }
-            _ => Progress::Done,
-        };
+        let progress = after(self.progress(&identity), &message);
         self.set(&identity, progress);
         if let Some(records) = &mut self.records
             && is_state(&message)
@@ -142,9 +138,28 @@ impl Known {
     }
 }
 
+/// How far a reaction has come once this record is written.
+fn after(before: Progress, record: &Message) -> Progress {
+    match (record.subject.event_type.event(), before) {
+        (RETRYING, Progress::Tried { attempts, vanished, forgiven }) => {
+            let gone = serde_json::from_slice::<Retrying>(&record.payload).is_ok_and(|body| body.vanished);
+            Progress::Tried { attempts: attempts + 1, vanished: vanished + u32::from(gone), forgiven }
+        }
+        (DEAD, _) => {
+            let attempts = record.meta.reaction.as_ref().map_or(0, |reaction| reaction.attempt);
+            Progress::Dead { attempts }
+        }
+        (REDRIVE, Progress::Dead { attempts }) => {
+            Progress::Tried { attempts, vanished: 0, forgiven: attempts }
+        }
+        (RETRYING | REDRIVE, settled) => settled,
+        _ => Progress::Done,
+    }
+}
+
 /// Whether a record is part of the flow's state: what was done, rather than what failed.
 fn is_state(message: &Message) -> bool {
-    !matches!(message.subject.event_type.event(), RETRYING | DEAD)
+    !matches!(message.subject.event_type.event(), RETRYING | DEAD | REDRIVE)
 }
 
 /// What is known of the flows worked on lately. Bounded: of two generations the older is forgotten as a whole.
@@ -225,13 +240,27 @@ mod tests {
                 stored(9, "_retrying", &charge, vanished)
             ])
         );
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished: 1 });
+        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished: 1, forgiven: 0 });
         assert_eq!(known.progress(&other), Progress::NONE);
         assert!(
             known.learn(vec![stored(9, "captured", &charge, "{}"), stored(12, "captured", &charge, "{}")])
         );
         assert_eq!((known.progress(&charge), known.last_seq), (Progress::Done, 12));
         assert!(!known.learn(vec![stored(12, "captured", &charge, "{}")]), "nothing new");
+    }
+
+    #[test]
+    fn only_a_redrive_opens_a_dead_letter_again_and_nothing_else() {
+        let charge = Identity { cause: EventId::root(), handler: "charge".into() };
+        let mut known = Known::nothing(false);
+        known.learn(vec![stored(1, "_redrive", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::NONE, "there was nothing to redrive");
+        known.learn(vec![stored(2, "_dead", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1 });
+        known.learn(vec![stored(3, "_redrive", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 1, vanished: 0, forgiven: 1 });
+        known.learn(vec![stored(4, "captured", &charge, "{}"), stored(5, "_redrive", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::Done, "what took effect is not done again");
     }
 
     #[test]

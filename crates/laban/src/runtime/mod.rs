@@ -3,12 +3,14 @@
 //! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `memory` what it rests on.
 
 mod append;
+mod attempt;
 mod broker;
 mod commit;
 mod consumers;
 mod core;
 mod delivery;
 mod drafts;
+mod failing;
 mod handling;
 mod home;
 mod lag;
@@ -16,6 +18,7 @@ mod letters;
 mod memory;
 mod outcome;
 mod pull;
+mod redrive;
 mod running;
 mod screen;
 mod signals;

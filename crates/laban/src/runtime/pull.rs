@@ -18,7 +18,9 @@ use tokio_util::task::TaskTracker;
 use super::consumers::Position;
 use super::delivery::Delivery;
 use super::handling::Handling;
+use super::redrive::Redriving;
 use super::screen::Screen;
+use super::turns::Turn;
 
 /// How long the broker keeps a request. Short, because a drain waits that long.
 const EXPIRES: Duration = Duration::from_secs(2);
@@ -27,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Pulls for one handler at one event type.
 pub(crate) struct Puller {
-    pub(crate) handling: Arc<Handling>,
+    pub(crate) worker: Worker,
     pub(crate) position: Position,
     pub(crate) client: Client,
     pub(crate) context: Context,
@@ -36,6 +38,34 @@ pub(crate) struct Puller {
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     pub(crate) epochs: watch::Receiver<u64>,
+}
+
+/// Who works on what is pulled.
+#[derive(Clone)]
+pub(crate) enum Worker {
+    /// Events, for a handler.
+    Handling(Arc<Handling>),
+    /// Redrives, for all of them.
+    Redriving(Arc<Redriving>),
+}
+
+impl Worker {
+    /// Takes the delivery's place in its flow's line.
+    fn line_up(&self, delivery: &Delivery) -> Option<Turn> {
+        let core = match self {
+            Self::Handling(handling) => handling.definition.fenced.then_some(&handling.core)?,
+            Self::Redriving(redriving) => &redriving.handlings.first()?.core,
+        };
+        let subject = delivery.stored.subject.parse::<Subject>().ok()?;
+        Some(core.turns.line_up(&subject.flow))
+    }
+
+    pub(super) async fn settle(self, delivery: Delivery, turn: Option<Turn>) {
+        match self {
+            Self::Handling(handling) => handling.settle(delivery, turn).await,
+            Self::Redriving(redriving) => redriving.settle(delivery, turn).await,
+        }
+    }
 }
 
 /// Why pulling ended.
@@ -171,15 +201,10 @@ impl Puller {
         };
         hands.full.fetch_add(1, Ordering::AcqRel);
         let hand = Hand(Arc::clone(hands));
-        let handling = Arc::clone(&self.handling);
-        let turn = if handling.definition.fenced {
-            let subject = delivery.stored.subject.parse::<Subject>().ok();
-            subject.map(|subject| handling.core.turns.line_up(&subject.flow))
-        } else {
-            None
-        };
+        let turn = self.worker.line_up(&delivery);
+        let worker = self.worker.clone();
         self.tasks.spawn(async move {
-            handling.settle(delivery, turn).await;
+            worker.settle(delivery, turn).await;
             drop(hand);
         });
     }
@@ -197,7 +222,7 @@ impl Puller {
 
     fn screen(&self) -> Screen {
         Screen {
-            handling: Arc::clone(&self.handling),
+            worker: self.worker.clone(),
             client: self.client.clone(),
             context: self.context.clone(),
             stream: self.position.stream.clone(),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_nats::{Client, jetstream};
-use laban_wire::{FlowReader, home_stream};
+use laban_wire::{EventType, FlowReader, home_stream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +13,8 @@ use super::core::Core;
 use super::drafts::Drafting;
 use super::handling::Handling;
 use super::memory::Memory;
-use super::pull::Puller;
+use super::pull::{Puller, Worker};
+use super::redrive::Redriving;
 use super::turns::Turns;
 use super::{home, lag, signals};
 use crate::config::Config;
@@ -104,10 +105,8 @@ impl Running {
             })?;
             tracing::info!(service = %core.service, %address, "serving /metrics, /livez and /readyz");
         }
-        let work = Work::default();
-        for definition in definitions {
-            start_handler(&core, definition, &client, &context, &work, &epochs);
-        }
+        let starting = Starting { core: &core, client: &client, context: &context, epochs };
+        let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
         health.attached();
         tracing::info!(service = %core.service, handlers = contract.handlers.len(), "started");
@@ -182,47 +181,78 @@ impl Drop for Work {
     }
 }
 
-fn start_handler(
-    core: &Arc<Core>,
-    definition: Definition,
-    client: &Client,
-    context: &jetstream::Context,
-    work: &Work,
-    epochs: &watch::Receiver<u64>,
-) {
-    let running = Arc::new(Semaphore::new(definition.concurrency));
-    let events = crate::contract::names(&definition.consumes);
-    // Deliveries are asked for in advance; the semaphore is what holds the limit.
-    let limit = definition.concurrency.div_ceil(events.len());
-    for event in events {
-        let position = Position::of(&core.service, &definition, &event, &core.config);
+/// What it takes to start pulling.
+struct Starting<'a> {
+    core: &'a Arc<Core>,
+    client: &'a Client,
+    context: &'a jetstream::Context,
+    epochs: watch::Receiver<u64>,
+}
+
+/// Redrives that are worked on at a time.
+const REDRIVES: usize = 16;
+
+impl Starting<'_> {
+    /// Starts all handlers.
+    fn work(&self, definitions: Vec<Definition>) -> Work {
+        let work = Work::default();
+        let mut handlings = Vec::new();
+        for definition in definitions {
+            let running = Arc::new(Semaphore::new(definition.concurrency));
+            let events = crate::contract::names(&definition.consumes);
+            // Deliveries are asked for in advance; the semaphore is what holds the limit.
+            let limit = definition.concurrency.div_ceil(events.len());
+            for event in events {
+                let position = Position::of(&self.core.service, &definition, &event, &self.core.config);
+                let handling = self.handling(&definition, event, &position, Arc::clone(&running));
+                work.pullers.spawn(lag::watch(
+                    self.context.clone(),
+                    position.stream.clone(),
+                    position.name().to_owned(),
+                    handling.metrics.clone(),
+                    work.stop.clone(),
+                ));
+                self.pull(&work, Worker::Handling(Arc::clone(&handling)), position, limit);
+                handlings.push(handling);
+            }
+        }
+        if !handlings.is_empty() {
+            let position = Position::of_redrives(&self.core.service, &self.core.config);
+            self.pull(&work, Worker::Redriving(Arc::new(Redriving { handlings })), position, REDRIVES);
+        }
+        work
+    }
+
+    fn handling(
+        &self,
+        definition: &Definition,
+        event: EventType,
+        position: &Position,
+        running: Arc<Semaphore>,
+    ) -> Arc<Handling> {
         let handler: Arc<str> = definition.name.as_ref().into();
-        let (service, name) = (core.service.as_str(), event.as_str());
-        let handling = Arc::new(Handling {
+        let (service, name) = (self.core.service.as_str(), event.as_str());
+        Arc::new(Handling {
             spans: HandlerSpans::of(service, &handler, name, position.name()),
-            metrics: core.metrics.handler(&handler, name, position.name()),
-            core: Arc::clone(core),
+            metrics: self.core.metrics.handler(&handler, name, position.name()),
+            core: Arc::clone(self.core),
             definition: definition.clone(),
             handler,
             event,
-            running: Arc::clone(&running),
-        });
-        work.pullers.spawn(lag::watch(
-            context.clone(),
-            position.stream.clone(),
-            position.name().to_owned(),
-            handling.metrics.clone(),
-            work.stop.clone(),
-        ));
+            running,
+        })
+    }
+
+    fn pull(&self, work: &Work, worker: Worker, position: Position, limit: usize) {
         let puller = Puller {
-            handling,
+            worker,
             position,
-            client: client.clone(),
-            context: context.clone(),
+            client: self.client.clone(),
+            context: self.context.clone(),
             limit,
             tasks: work.deliveries.clone(),
             stop: work.stop.clone(),
-            epochs: epochs.clone(),
+            epochs: self.epochs.clone(),
         };
         work.pullers.spawn(puller.run());
     }

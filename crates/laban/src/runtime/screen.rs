@@ -4,22 +4,20 @@
 //! parse, and would again at every delivery, for ever. So after every loss of the connection, what was delivered and not
 //! acknowledged is read in another way, and what is malformed becomes a dead letter like any unreadable message.
 
-use std::sync::Arc;
-
 use async_nats::Client;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull;
 use laban_wire::{FlowReader, error_chain};
 
 use super::delivery::Delivery;
-use super::handling::Handling;
+use super::pull::Worker;
 
 /// Messages looked at after one loss of the connection. What is beyond is looked at after the next.
 const MOST: usize = 5_000;
 
 /// Where a consumer stands.
 pub(super) struct Screen {
-    pub(super) handling: Arc<Handling>,
+    pub(super) worker: Worker,
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) stream: String,
@@ -50,7 +48,7 @@ impl Screen {
             seq = stored.seq + 1;
             if stored.malformed.is_some() {
                 let delivery = Delivery::of_stored(stored, &self.consumer, &self.client);
-                Arc::clone(&self.handling).settle(delivery, None).await;
+                self.worker.clone().settle(delivery, None).await;
             }
         }
         Ok(())

@@ -32,6 +32,14 @@ pub(crate) struct Received<'a> {
     pub(crate) waited: Duration,
 }
 
+/// Which trace a reaction belongs to.
+pub(crate) enum Trace {
+    /// The one that its event was published in.
+    Continued(Context),
+    /// Another: that of whoever asked for a redrive, or a new one. A link leads to the old one.
+    New { parent: Context, published_in: Context },
+}
+
 /// How a reaction ended, for its span.
 pub(crate) enum Ending<'a> {
     Emitted,
@@ -59,10 +67,14 @@ impl HandlerSpans {
         }
     }
 
-    /// Begins the span of one attempt: child of the span that published the event, and linked to it.
-    pub(crate) fn process(&self, parent: &Context, received: &Received<'_>) -> Context {
+    /// Begins the span of one attempt, linked to the span that published the event.
+    pub(crate) fn process(&self, trace: &Trace, received: &Received<'_>) -> Context {
+        let (parent, published_in) = match trace {
+            Trace::Continued(published_in) => (published_in, published_in),
+            Trace::New { parent, published_in } => (parent, published_in),
+        };
         let mut builder = SpanBuilder::from_name(self.name.clone()).with_kind(SpanKind::Consumer);
-        let published_by = parent.span().span_context().clone();
+        let published_by = published_in.span().span_context().clone();
         if published_by.is_valid() {
             builder = builder.with_links(vec![Link::with_context(published_by)]);
         }

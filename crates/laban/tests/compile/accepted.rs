@@ -128,7 +128,11 @@ fn every_promised_shape_compiles() {
         .on(no_failure_event)
         .on(an_enum)
         .on(seven.compensates::<PaymentCaptured>().retry(Retry::never()).concurrency(1))
-        .on(one.named("with_options").from_now().timeout(std::time::Duration::from_secs(1)).at_least_once())
+        .on(one
+            .named("with_options")
+            .skip_history()
+            .timeout(std::time::Duration::from_secs(1))
+            .at_least_once())
         .on((async |_: OrderPlaced| {}).named("closure"))
         .on((move |_: OrderPlaced| async move { assert_eq!(fee, 3) }).named("closure_of_a_block"))
         .contract()

@@ -1,4 +1,5 @@
 //! The runtime on a real broker.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod beginning;
 mod bench;

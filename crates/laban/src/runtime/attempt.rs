@@ -1,0 +1,153 @@
+//! One run of a handler, and what becomes of its outcome.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use laban_wire::{DeadReason, Message, Reaction, error_chain};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
+
+use super::commit::{Commit, Committed, Refused};
+use super::handling::{Handling, Step, Task};
+use super::letters::Letter;
+use super::memory::{Known, Progress};
+use super::outcome::Written;
+use crate::extract::Call;
+use crate::outcome::{End, Outgoing};
+use crate::telemetry::Ending;
+
+impl Handling {
+    /// Runs the handler once and writes what came of it.
+    pub(super) async fn attempt(&self, task: &Task<'_>, known: &mut Known) -> Step {
+        let failed = self.attempts(task, known);
+        let attempt = failed + 1;
+        let context = self.span(task, attempt);
+        let call = Call {
+            input: Arc::clone(&task.message),
+            attempt,
+            states: Arc::clone(&self.core.states),
+            records: known.records.clone().unwrap_or_default(),
+            service: self.core.service.as_str().into(),
+            handler: Arc::clone(&self.handler),
+        };
+        let run = self
+            .version_known(&task.message)
+            .and_then(|()| self.definition.run.run(call).map_err(|error| error_chain(error.as_ref())));
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                let letter = Letter { reason: DeadReason::Undecodable, error, attempts: failed };
+                self.bury(task, known, letter, &context).await;
+                return Step::Finished;
+            }
+        };
+        let started = Instant::now();
+        let limit = self.definition.timeout;
+        let end = match tokio::time::timeout(limit, run.with_context(context.clone())).await {
+            Ok(end) => end,
+            Err(_) => End::Retry(format!("no outcome within {} ms", limit.as_millis()).into()),
+        };
+        let took = started.elapsed();
+        self.metrics.processed(took);
+        let reaction = self.reaction(task.message.meta.id, attempt, task.delivery.waited, took);
+        match end {
+            End::Emit(outbox) => match outbox.error {
+                None => self.write(task, known, outbox.events, reaction, &context).await,
+                Some(error) => {
+                    let letter = Letter { reason: DeadReason::Unwritable, error, attempts: attempt };
+                    self.bury(task, known, letter, &context).await;
+                    Step::Finished
+                }
+            },
+            End::Retry(error) => {
+                let error = error_chain(error.as_ref());
+                self.fail(task, known, error, reaction, &context).await;
+                Step::Finished
+            }
+            End::Reject(error) => {
+                let error = error_chain(error.as_ref());
+                let letter = Letter { reason: DeadReason::Rejected, error, attempts: attempt };
+                self.bury(task, known, letter, &context).await;
+                Step::Finished
+            }
+        }
+    }
+
+    /// Commits what the handler emitted.
+    async fn write(
+        &self,
+        task: &Task<'_>,
+        known: &mut Known,
+        events: Vec<Outgoing>,
+        reaction: Reaction,
+        context: &Context,
+    ) -> Step {
+        let attempts = reaction.attempt;
+        let emits = !events.is_empty();
+        let written = Written::of(self, task, events, reaction, context);
+        let started = Instant::now();
+        let sent = written.drafts.len();
+        let result = self.commit(task, known, &written).await;
+        self.metrics.sent(sent, started.elapsed());
+        match result {
+            Ok(Committed::Now { .. }) => {
+                written.end_spans(None);
+                if emits { Ending::Emitted } else { Ending::Handled }.end(context);
+                self.metrics.committed();
+                task.delivery.ack().await;
+                Step::Finished
+            }
+            Ok(Committed::Before) => {
+                written.end_spans(Some("another was first"));
+                Ending::Duplicate.end(context);
+                self.metrics.duplicate();
+                task.delivery.ack().await;
+                Step::Finished
+            }
+            Ok(Committed::Stale) => {
+                written.end_spans(Some("the flow's state changed"));
+                Ending::Left("the flow's state changed; the handler runs again").end(context);
+                Step::Again
+            }
+            Err(refused) => {
+                let error = refused.to_string();
+                written.end_spans(Some(&error));
+                self.bury(task, known, Letter { reason: DeadReason::Unwritable, error, attempts }, context)
+                    .await;
+                Step::Finished
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        task: &Task<'_>,
+        known: &mut Known,
+        written: &Written,
+    ) -> Result<Committed, Refused> {
+        if !self.definition.fenced {
+            return self.core.committer.append_open(written.drafts.clone()).await;
+        }
+        let commit = Commit {
+            flow: task.flow().clone(),
+            identity: task.identity.clone(),
+            drafts: written.drafts.clone(),
+            in_flow: written.in_flow,
+            becomes: Progress::Done,
+            reads_flow: self.definition.reads_flow,
+        };
+        self.core.committer.commit(&commit, known).await
+    }
+
+    fn version_known(&self, message: &Message) -> Result<(), String> {
+        let event = &message.subject.event_type;
+        let newest = self.definition.version_of(event).unwrap_or(1);
+        match message.meta.version {
+            Some(version) if version != newest => Err(format!(
+                "{event} is of version {version}; handler `{}` knows version {newest}",
+                self.handler
+            )),
+            _ => Ok(()),
+        }
+    }
+}

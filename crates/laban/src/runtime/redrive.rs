@@ -1,0 +1,114 @@
+//! Redrives: a dead letter handed back to the one handler that gave up.
+//!
+//! A redrive is a record in the service's own home stream, written by an operator. It opens the reaction again; what the
+//! handler then does is committed like any other outcome, once, and begins a new trace that is linked to the old one.
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use laban_wire::{Dead, Message, Reaction, Redrive, Stored};
+
+use super::delivery::Delivery;
+use super::handling::{Handling, Task, alive};
+use super::turns::Turn;
+use crate::telemetry::{Trace, propagation};
+
+/// The handlers that may be asked to try again.
+pub(crate) struct Redriving {
+    pub(crate) handlings: Vec<Arc<Handling>>,
+}
+
+impl Redriving {
+    /// Hands the dead letter that a redrive names to its handler.
+    pub(crate) async fn settle(self: Arc<Self>, delivery: Delivery, mut turn: Option<Turn>) {
+        let Some(any) = self.handlings.first() else { return };
+        let work = async {
+            if let Some(turn) = &mut turn {
+                turn.come().await;
+            }
+            if let Err(reason) = self.redrive(&delivery).await {
+                tracing::error!(
+                    service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq, %reason,
+                    "redrive refused"
+                );
+                delivery.give_up(&reason).await;
+            }
+        };
+        alive(&delivery, any.core.config.ack_wait / 3, work).await;
+    }
+
+    async fn redrive(&self, delivery: &Delivery) -> Result<(), String> {
+        let record = delivery.read().map_err(|error| error.to_string())?;
+        let asked = record.meta.reaction.ok_or("its header names no cause, event type and handler")?;
+        let body: Redrive = serde_json::from_slice(&record.payload).map_err(|error| error.to_string())?;
+        let handling = self.handler(&asked)?;
+        let core = &handling.core;
+        let flow = &record.subject.flow;
+
+        let filter = format!("{}.{}.{}", core.service, laban_wire::DEAD, flow.token());
+        let dead = core.committer.reader.leader_next(&core.committer.stream, &filter, body.dead_seq).await;
+        let dead = dead.map_err(|error| error.to_string())?.filter(|dead| dead.seq == body.dead_seq);
+        let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
+        let (input, message) = input_of(handling, dead, &asked).await?;
+
+        let published_in = propagation::extract(Some(&input.headers));
+        let parent = propagation::extract(Some(&delivery.stored.headers));
+        let again = delivery.instead(input);
+        let task = Task::new(&handling.handler, &again, message, Trace::New { parent, published_in });
+        let _running = handling.running.acquire().await;
+        let mut known = core.recall(flow, false, false).await;
+        // The redrive itself must be known, and only the leader is sure to show it.
+        core.committer.refresh_from_leader(flow, &mut known).await;
+        handling.attempt_until_settled(&task, delivery.delivered > 1, &mut known).await;
+        core.memory.put(flow.clone(), known);
+        Ok(())
+    }
+
+    fn handler(&self, asked: &Reaction) -> Result<&Arc<Handling>, String> {
+        let found = self.handlings.iter().find(|one| *one.handler == *asked.handler && one.event == asked.on);
+        found.ok_or_else(|| format!("no handler `{}` reacts to {} here", asked.handler, asked.on))
+    }
+}
+
+/// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record.
+async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result<(Stored, Message), String> {
+    let body: Dead = serde_json::from_slice(&dead.payload).map_err(|error| error.to_string())?;
+    let record: Message = dead.try_into().map_err(|error| format!("{error}"))?;
+    let same = |reaction: &Reaction| {
+        reaction.cause == asked.cause && reaction.handler == asked.handler && reaction.on == asked.on
+    };
+    if !record.meta.reaction.as_ref().is_some_and(same) {
+        return Err(format!("the dead letter at sequence {} is of another reaction", record.seq));
+    }
+    let input = body.input;
+    let stored = match input.payload {
+        Some(payload) => {
+            let mut headers = HeaderMap::new();
+            for (name, values) in &input.headers {
+                for value in values {
+                    if let (Ok(name), Ok(value)) = (name.parse::<async_nats::HeaderName>(), value.parse()) {
+                        headers.append::<_, async_nats::HeaderValue>(name, value);
+                    }
+                }
+            }
+            Stored {
+                stream: input.stream,
+                seq: input.seq,
+                at: record.at,
+                subject: input.subject,
+                headers,
+                malformed: None,
+                payload: payload.to_bytes(),
+            }
+        }
+        None => {
+            let reader = &handling.core.committer.reader;
+            let found = reader.leader_next(&input.stream, &input.subject, input.seq).await;
+            let found = found.map_err(|error| error.to_string())?.filter(|found| found.seq == input.seq);
+            found.ok_or_else(|| format!("its input is no longer at {} {}", input.stream, input.seq))?
+        }
+    };
+    let message = Message::try_from(stored.clone())
+        .map_err(|error| format!("its input is still unreadable: {error}"))?;
+    Ok((stored, message))
+}

@@ -1,0 +1,247 @@
+//! The whole choreography without a broker: whatever order events arrive in, every order ends once and the books add up.
+//!
+//! The handlers and the books are the real ones; only delivery is simulated. A reaction may run twice, as it does after a crash
+//! between its effect and its commit.
+
+use std::fmt::Debug;
+
+use laban::{Cause, Failure, Flow, State};
+
+use crate::audit::Audit;
+use crate::events::*;
+use crate::inventory::{self, release, reserve, ship};
+use crate::notification::{self, News, tell};
+use crate::order::{Ending, Fact, Report, Standing, close};
+use crate::payment::{self, charge, refund};
+use crate::samples::{cause, placed};
+use crate::shipping::{Half, Parcel, call_off, dispatch};
+
+#[derive(Clone, Debug, PartialEq)]
+enum Event {
+    Placed(OrderPlaced),
+    Captured(PaymentCaptured),
+    Declined(PaymentDeclined),
+    Refunded(PaymentRefunded),
+    Reserved(StockReserved),
+    Rejected(StockRejected),
+    Released(StockReleased),
+    Dispatched(ParcelDispatched),
+    Completed(OrderCompleted),
+    Cancelled(OrderCancelled),
+}
+
+/// An event on its way to a handler.
+#[derive(Clone, Debug)]
+enum Reaction {
+    Charge(OrderPlaced),
+    Refund(StockRejected),
+    Reserve(OrderPlaced),
+    Release(PaymentDeclined),
+    Ship(ParcelDispatched),
+    Dispatch(Half),
+    CallOff(OrderCancelled),
+    Close(Report),
+    Tell(News),
+}
+
+/// Who reacts to what.
+fn reactions_to(event: Event) -> Vec<Reaction> {
+    use Reaction::*;
+    match event {
+        Event::Placed(e) => vec![Charge(e.clone()), Reserve(e.clone()), Tell(News::Placed(e))],
+        Event::Captured(e) => vec![Dispatch(Half::Paid(e))],
+        Event::Declined(e) => vec![Release(e.clone()), Close(Report::Declined(e))],
+        Event::Refunded(e) => vec![Close(Report::Refunded(e.clone())), Tell(News::Refunded(e))],
+        Event::Reserved(e) => vec![Dispatch(Half::Reserved(e))],
+        Event::Rejected(e) => vec![Refund(e.clone()), Close(Report::Rejected(e))],
+        Event::Released(e) => vec![Close(Report::Released(e))],
+        Event::Dispatched(e) => {
+            vec![Ship(e.clone()), Close(Report::Dispatched(e.clone())), Tell(News::Dispatched(e))]
+        }
+        Event::Completed(e) => vec![Tell(News::Completed(e))],
+        Event::Cancelled(e) => vec![CallOff(e.clone()), Tell(News::Cancelled(e))],
+    }
+}
+
+struct Shop {
+    payment: payment::Books,
+    inventory: inventory::Books,
+    outbox: notification::Outbox,
+    parcel: Parcel,
+    standing: Standing,
+}
+
+impl Shop {
+    fn new() -> Self {
+        Self {
+            payment: payment::Books::in_memory(),
+            inventory: inventory::Books::in_memory(),
+            outbox: notification::Outbox::in_memory(),
+            parcel: Parcel::default(),
+            standing: Standing::default(),
+        }
+    }
+
+    /// Runs the handler.
+    async fn run(&self, reaction: Reaction, cause: Cause) -> Option<Event> {
+        let (payment, inventory) = (State(self.payment.clone()), State(self.inventory.clone()));
+        match reaction {
+            Reaction::Charge(order) => match charge(order, payment, cause).await {
+                Ok(captured) => Some(Event::Captured(captured)),
+                Err(Failure::Event(declined)) => Some(Event::Declined(declined)),
+                Err(failure) => panic!("{failure}"),
+            },
+            Reaction::Refund(rejected) => done(refund(rejected, payment, cause).await).map(Event::Refunded),
+            Reaction::Reserve(order) => match reserve(order, inventory, cause).await {
+                Ok(reserved) => Some(Event::Reserved(reserved)),
+                Err(Failure::Event(rejected)) => Some(Event::Rejected(rejected)),
+                Err(failure) => panic!("{failure}"),
+            },
+            Reaction::Release(declined) => {
+                done(release(declined, inventory, cause).await).map(Event::Released)
+            }
+            Reaction::Ship(dispatched) => {
+                done(ship(dispatched, inventory, cause).await);
+                None
+            }
+            Reaction::Dispatch(half) => {
+                dispatch(half, Flow(self.parcel.clone())).await.map(Event::Dispatched)
+            }
+            Reaction::CallOff(cancelled) => {
+                call_off(cancelled, Flow(self.parcel.clone())).await;
+                None
+            }
+            Reaction::Close(report) => match close(report, Flow(self.standing.clone())).await? {
+                Ending::Completed(completed) => Some(Event::Completed(completed)),
+                Ending::Cancelled(cancelled) => Some(Event::Cancelled(cancelled)),
+            },
+            Reaction::Tell(news) => {
+                done(tell(news, State(self.outbox.clone()), cause).await);
+                None
+            }
+        }
+    }
+
+    /// Remembers a reaction, as its record in the home stream does.
+    fn commit(&mut self, reaction: &Reaction, outcome: Option<&Event>) {
+        match (reaction, outcome) {
+            (Reaction::Dispatch(half), Some(Event::Dispatched(sent))) => self.parcel.note(half, Some(sent)),
+            (Reaction::Dispatch(half), _) => self.parcel.note(half, None),
+            (Reaction::Close(report), ending) => {
+                self.standing.note(report.fact());
+                if ending.is_some() {
+                    self.standing.note(Fact::Ended);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn audit(&self) -> Audit {
+        Audit {
+            accounts: self.payment.accounts().await,
+            stock: self.inventory.stock().await,
+            reservations: self.inventory.reservations().await,
+            letters: self.outbox.letters().await,
+        }
+    }
+}
+
+fn done<T>(outcome: Result<T, Failure<impl Debug>>) -> T {
+    outcome.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Plays one order to its end, the next reaction drawn from all that are due. Gives all that happened.
+async fn play(order: OrderPlaced, random: &mut fastrand::Rng) -> (Vec<Event>, Audit) {
+    let mut shop = Shop::new();
+    let mut happened = vec![Event::Placed(order.clone())];
+    let mut due = reactions_to(Event::Placed(order));
+    while !due.is_empty() {
+        let reaction = due.swap_remove(random.usize(..due.len()));
+        let cause = cause();
+        let outcome = shop.run(reaction.clone(), cause.clone()).await;
+        if random.bool() {
+            assert_eq!(shop.run(reaction.clone(), cause).await, outcome, "a second run of {reaction:?}");
+        }
+        shop.commit(&reaction, outcome.as_ref());
+        if let Some(event) = outcome {
+            happened.push(event.clone());
+            due.extend(reactions_to(event));
+        }
+    }
+    (happened, shop.audit().await)
+}
+
+const ROUNDS: u64 = 200;
+
+/// Plays the order in many ways; each ends in `ending`, and with the books in order. Gives what happened in each.
+async fn always_ends(order: OrderPlaced, ending: fn(&Event) -> bool) -> Vec<Vec<Event>> {
+    let mut histories = Vec::new();
+    for seed in 0..ROUNDS {
+        let (happened, audit) = play(order.clone(), &mut fastrand::Rng::with_seed(seed)).await;
+        let ends: Vec<_> = happened
+            .iter()
+            .filter(|event| matches!(event, Event::Completed(_) | Event::Cancelled(_)))
+            .collect();
+        assert!(ends.len() == 1 && ending(ends[0]), "seed {seed}: {happened:#?}");
+        assert_eq!(audit.findings(), Vec::<String>::new(), "seed {seed}: {happened:#?}");
+        let sent = happened.iter().any(|event| matches!(event, Event::Dispatched(_)));
+        assert_eq!(audit.money_kept_cents(), if sent { order.total_cents } else { 0 }, "seed {seed}");
+        histories.push(happened);
+    }
+    histories
+}
+
+/// Whether some histories have such an event and some have not: the race it depends on was seen both ways.
+fn varies(histories: &[Vec<Event>], event: fn(&Event) -> bool) -> bool {
+    let with = histories.iter().filter(|happened| happened.iter().any(event)).count();
+    (1..histories.len()).contains(&with)
+}
+
+fn out_of_stock(order: OrderPlaced) -> OrderPlaced {
+    let sold_out = Line { sku: "sold-out".into(), quantity: 1, unit_price_cents: 100 };
+    OrderPlaced { lines: [order.lines, vec![sold_out]].concat(), ..order }
+}
+
+fn with_a_blocked_card(order: OrderPlaced) -> OrderPlaced {
+    OrderPlaced { card: "declined".into(), ..order }
+}
+
+fn is_cancelled(end: &Event, why: CancelReason) -> bool {
+    matches!(end, Event::Cancelled(cancelled) if cancelled.reason == why)
+}
+
+#[tokio::test]
+async fn a_good_order_is_completed() {
+    always_ends(placed(), |end| matches!(end, Event::Completed(_))).await;
+}
+
+#[tokio::test]
+async fn an_order_with_a_blocked_card_is_cancelled() {
+    let order = with_a_blocked_card(placed());
+    let histories = always_ends(order, |end| is_cancelled(end, CancelReason::PaymentDeclined)).await;
+    assert!(
+        varies(&histories, |event| matches!(event, Event::Released(_))),
+        "the decline always came first, or never"
+    );
+}
+
+#[tokio::test]
+async fn an_order_out_of_stock_is_cancelled() {
+    let histories =
+        always_ends(out_of_stock(placed()), |end| is_cancelled(end, CancelReason::OutOfStock)).await;
+    assert!(
+        varies(&histories, |event| matches!(event, Event::Refunded(_))),
+        "the rejection always came first, or never"
+    );
+}
+
+#[tokio::test]
+async fn an_order_with_both_is_cancelled() {
+    let order = with_a_blocked_card(out_of_stock(placed()));
+    let histories = always_ends(order, |end| matches!(end, Event::Cancelled(_))).await;
+    assert!(
+        varies(&histories, |event| is_cancelled(event, CancelReason::OutOfStock)),
+        "one reason always won"
+    );
+}

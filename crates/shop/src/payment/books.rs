@@ -1,0 +1,219 @@
+//! The payment books: what each card may be charged, and what became of each order's payment.
+
+use std::path::Path;
+
+use laban::EventId;
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction};
+use serde::{Deserialize, Serialize};
+
+use crate::database::{BooksError, Database, open_to_read, unknown_state};
+use crate::events::{DeclineReason, OrderId};
+use crate::settings::Settings;
+
+const NAME: &str = "payment";
+
+/// The payment books.
+#[derive(Clone, Debug)]
+pub struct Books(Database);
+
+/// What came of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Charge {
+    /// The money was taken.
+    Captured {
+        /// How much.
+        amount_cents: u64,
+    },
+    /// It was not.
+    Declined(DeclineReason),
+}
+
+impl Books {
+    /// Opens `payment.db` in the folder of the books.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(settings: &Settings) -> Result<Self, BooksError> {
+        Database::open(settings, NAME, create).map(Self)
+    }
+
+    /// Charges `card` for an order, once.
+    ///
+    /// # Errors
+    /// When the order was charged under another key, or the books cannot be written.
+    pub async fn charge(
+        &self,
+        key: EventId,
+        order_id: &OrderId,
+        card: String,
+        total_cents: u64,
+    ) -> Result<Charge, BooksError> {
+        let order = order_id.clone();
+        self.0.enter(key, "charge", order_id, move |tx| charge(tx, &order, &card, total_cents)).await
+    }
+
+    /// Gives back what an order was charged, once; `None` when there is nothing to give back. An order that was not charged yet
+    /// is voided.
+    ///
+    /// # Errors
+    /// When the order was refunded under another key, or the books cannot be written.
+    pub async fn refund(&self, key: EventId, order_id: &OrderId) -> Result<Option<u64>, BooksError> {
+        let order = order_id.clone();
+        self.0.enter(key, "refund", order_id, move |tx| refund(tx, &order)).await
+    }
+}
+
+fn charge(
+    tx: &Transaction<'_>,
+    order_id: &OrderId,
+    card: &str,
+    total_cents: u64,
+) -> Result<Charge, BooksError> {
+    let charge = match account_of(tx, order_id)?.map(|account| account.state) {
+        None => decide(limit_of(tx, card)?, total_cents),
+        Some(PaymentState::Voided) => Charge::Declined(DeclineReason::OutOfStock),
+        Some(state) => {
+            return Err(BooksError::contradiction(order_id, format!("to be charged, but it is {state:?}")));
+        }
+    };
+    let (state, captured_cents) = match charge {
+        Charge::Captured { amount_cents } => ("captured", amount_cents),
+        Charge::Declined(_) => ("declined", 0),
+    };
+    tx.execute(
+        "INSERT OR REPLACE INTO payments (order_id, state, captured_cents) VALUES (?, ?, ?)",
+        (order_id.as_str(), state, captured_cents),
+    )?;
+    Ok(charge)
+}
+
+/// The rule: within the card's limit.
+fn decide(limit_cents: u64, total_cents: u64) -> Charge {
+    match limit_cents {
+        0 => Charge::Declined(DeclineReason::CardBlocked),
+        limit if total_cents > limit => Charge::Declined(DeclineReason::OverLimit),
+        _ => Charge::Captured { amount_cents: total_cents },
+    }
+}
+
+fn limit_of(tx: &Transaction<'_>, card: &str) -> rusqlite::Result<u64> {
+    tx.query_row(
+        "SELECT limit_cents FROM cards WHERE substr(?, 1, length(prefix)) = prefix ORDER BY length(prefix) DESC LIMIT 1",
+        [card],
+        |row| row.get(0),
+    )
+}
+
+fn refund(tx: &Transaction<'_>, order_id: &OrderId) -> Result<Option<u64>, BooksError> {
+    let Some(account) = account_of(tx, order_id)? else {
+        tx.execute("INSERT INTO payments (order_id, state) VALUES (?, 'voided')", [order_id.as_str()])?;
+        return Ok(None);
+    };
+    match account.state {
+        PaymentState::Declined => Ok(None),
+        PaymentState::Captured => {
+            tx.execute(
+                "UPDATE payments SET state = 'refunded', refunded_cents = captured_cents WHERE order_id = ?",
+                [order_id.as_str()],
+            )?;
+            Ok(Some(account.captured_cents))
+        }
+        state @ (PaymentState::Voided | PaymentState::Refunded) => {
+            Err(BooksError::contradiction(order_id, format!("to be refunded, but it is {state:?}")))
+        }
+    }
+}
+
+/// What became of an order's payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaymentState {
+    /// The money was taken.
+    Captured,
+    /// The money was not taken.
+    Declined,
+    /// The money must not be taken.
+    Voided,
+    /// The money was taken and given back.
+    Refunded,
+}
+
+impl FromSql for PaymentState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "captured" => Ok(Self::Captured),
+            "declined" => Ok(Self::Declined),
+            "voided" => Ok(Self::Voided),
+            "refunded" => Ok(Self::Refunded),
+            other => Err(unknown_state(other)),
+        }
+    }
+}
+
+/// One order's payment, for an auditor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The order.
+    pub order_id: String,
+    /// What became of its payment.
+    pub state: PaymentState,
+    /// Money taken.
+    pub captured_cents: u64,
+    /// Money given back.
+    pub refunded_cents: u64,
+}
+
+impl Account {
+    /// Money taken and not given back.
+    pub fn kept_cents(&self) -> u64 {
+        self.captured_cents.saturating_sub(self.refunded_cents)
+    }
+
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            order_id: row.get("order_id")?,
+            state: row.get("state")?,
+            captured_cents: row.get("captured_cents")?,
+            refunded_cents: row.get("refunded_cents")?,
+        })
+    }
+}
+
+/// Every order's payment, from the books in this folder.
+///
+/// # Errors
+/// When there are no books, or they cannot be read.
+pub fn accounts(books_dir: &Path) -> Result<Vec<Account>, BooksError> {
+    accounts_in(&open_to_read(books_dir, NAME)?)
+}
+
+fn accounts_in(connection: &Connection) -> Result<Vec<Account>, BooksError> {
+    let mut query = connection.prepare("SELECT * FROM payments ORDER BY order_id")?;
+    let accounts = query.query_map((), Account::of)?.collect::<Result<_, _>>()?;
+    Ok(accounts)
+}
+
+fn account_of(tx: &Transaction<'_>, order_id: &OrderId) -> rusqlite::Result<Option<Account>> {
+    tx.query_row("SELECT * FROM payments WHERE order_id = ?", [order_id.as_str()], Account::of).optional()
+}
+
+fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(include_str!("books.sql"))
+}
+
+#[cfg(test)]
+impl Books {
+    pub(crate) fn in_memory() -> Self {
+        Self(Database::in_memory(create))
+    }
+
+    pub(crate) async fn accounts(&self) -> Vec<Account> {
+        self.0.read(accounts_in).await
+    }
+
+    /// The payment of the only order.
+    pub(crate) async fn account(&self) -> Account {
+        let [account] = self.accounts().await.try_into().unwrap();
+        account
+    }
+}

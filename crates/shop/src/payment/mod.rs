@@ -1,0 +1,158 @@
+//! Payment charges for an order, and gives the money back when there are no goods.
+
+mod books;
+
+use laban::{Cause, Failure, Handler as _, Service, State};
+
+use crate::events::{OrderPlaced, PaymentCaptured, PaymentDeclined, PaymentRefunded, StockRejected};
+
+pub use books::{Account, Books, Charge, PaymentState, accounts};
+
+/// The service.
+pub fn service(books: Books) -> Service {
+    Service::new("payment").state(books).on(charge).on(refund.compensates::<PaymentCaptured>())
+}
+
+/// Charge for what was ordered, or say why not.
+///
+/// When the goods turn out to be missing before this is reached, the card is left alone.
+pub async fn charge(
+    order: OrderPlaced,
+    books: State<Books>,
+    cause: Cause,
+) -> Result<PaymentCaptured, Failure<PaymentDeclined>> {
+    let OrderPlaced { order_id, customer, card, total_cents, .. } = order;
+    match books.charge(cause.idempotency_key, &order_id, card, total_cents).await? {
+        Charge::Captured { amount_cents } => Ok(PaymentCaptured { order_id, customer, amount_cents }),
+        Charge::Declined(reason) => Err(PaymentDeclined { order_id, customer, reason }.into()),
+    }
+}
+
+/// There are no goods: give the money back, or see to it that it is never taken.
+pub async fn refund(
+    rejected: StockRejected,
+    books: State<Books>,
+    cause: Cause,
+) -> Result<Option<PaymentRefunded>, Failure> {
+    let StockRejected { order_id, customer, .. } = rejected;
+    let refunded = books.refund(cause.idempotency_key, &order_id).await?;
+    Ok(refunded.map(|amount_cents| PaymentRefunded { order_id, customer, amount_cents }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{DeclineReason, RejectReason};
+    use crate::samples::{captured, cause, declined, placed, rejected};
+
+    async fn charged(
+        order: &OrderPlaced,
+        books: &Books,
+        cause: &Cause,
+    ) -> Result<PaymentCaptured, PaymentDeclined> {
+        charge(order.clone(), State(books.clone()), cause.clone()).await.map_err(|failure| match failure {
+            Failure::Event(declined) => declined,
+            other => panic!("{other}"),
+        })
+    }
+
+    async fn refunded(books: &Books, cause: &Cause) -> Option<u64> {
+        let outcome = refund(rejected(RejectReason::OutOfStock), State(books.clone()), cause.clone()).await;
+        outcome.unwrap_or_else(|failure| panic!("{failure}")).map(|refunded| refunded.amount_cents)
+    }
+
+    #[tokio::test]
+    async fn a_card_is_charged_what_the_order_costs() {
+        let books = Books::in_memory();
+        assert_eq!(charged(&placed(), &books, &cause()).await, Ok(captured()));
+        assert_eq!(books.account().await.captured_cents, placed().total_cents);
+    }
+
+    #[tokio::test]
+    async fn a_blocked_card_and_one_over_its_limit_are_declined() {
+        for (card, total_cents, reason) in [
+            ("declined", 100, DeclineReason::CardBlocked),
+            ("declined-visa", 100, DeclineReason::CardBlocked),
+            ("visa", 5_000_001, DeclineReason::OverLimit),
+            ("visa", u64::MAX, DeclineReason::OverLimit),
+        ] {
+            let books = Books::in_memory();
+            let order = OrderPlaced { card: card.into(), total_cents, ..placed() };
+            assert_eq!(charged(&order, &books, &cause()).await, Err(declined(reason)));
+            assert_eq!(books.account().await.captured_cents, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn money_is_given_back_when_there_are_no_goods() {
+        let books = Books::in_memory();
+        let order = OrderPlaced { total_cents: 700, ..placed() };
+        assert!(charged(&order, &books, &cause()).await.is_ok());
+        assert_eq!(refunded(&books, &cause()).await, Some(700));
+        assert_eq!(books.account().await.refunded_cents, 700);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_given_back_when_nothing_was_taken() {
+        let books = Books::in_memory();
+        let order = OrderPlaced { card: "declined".into(), ..placed() };
+        assert!(charged(&order, &books, &cause()).await.is_err());
+        assert_eq!(refunded(&books, &cause()).await, None);
+        assert_eq!(books.account().await.state, PaymentState::Declined);
+    }
+
+    #[tokio::test]
+    async fn a_refund_before_its_charge_keeps_the_card_from_being_charged() {
+        let books = Books::in_memory();
+        assert_eq!(refunded(&books, &cause()).await, None);
+        assert_eq!(charged(&placed(), &books, &cause()).await, Err(declined(DeclineReason::OutOfStock)));
+        assert_eq!(books.account().await.captured_cents, 0);
+    }
+
+    #[tokio::test]
+    async fn a_second_run_gives_the_first_result_and_changes_nothing() {
+        let books = Books::in_memory();
+        let (charging, refunding) = (cause(), cause());
+        for _ in 0..2 {
+            assert_eq!(charged(&placed(), &books, &charging).await, Ok(captured()));
+        }
+        for _ in 0..2 {
+            assert_eq!(refunded(&books, &refunding).await, Some(placed().total_cents));
+        }
+        // Even a run that comes back late, when the books have moved on.
+        assert_eq!(charged(&placed(), &books, &charging).await, Ok(captured()));
+        let account = books.account().await;
+        assert_eq!(account.captured_cents, account.refunded_cents);
+
+        let books = Books::in_memory();
+        assert_eq!(refunded(&books, &refunding).await, None);
+        for _ in 0..2 {
+            assert_eq!(charged(&placed(), &books, &charging).await, Err(declined(DeclineReason::OutOfStock)));
+            assert_eq!(refunded(&books, &refunding).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_order_of_the_same_id_is_refused_for_good() {
+        let books = Books::in_memory();
+        assert!(charged(&placed(), &books, &cause()).await.is_ok());
+        let again = charge(placed(), State(books.clone()), cause()).await;
+        assert!(matches!(again, Err(Failure::Reject(_))), "{again:?}");
+        assert_eq!(books.account().await.captured_cents, placed().total_cents);
+    }
+
+    #[test]
+    fn the_contract_follows_from_the_signatures() {
+        let contract = service(Books::in_memory()).contract().unwrap();
+        let contract = serde_json::to_value(contract.handlers).unwrap();
+        assert_eq!(
+            contract,
+            serde_json::json!([
+                { "name": "charge", "consumes": ["order.placed"], "emits": ["payment.captured", "payment.declined"],
+                  "compensates": [] },
+                { "name": "refund", "consumes": ["inventory.rejected"], "emits": ["payment.refunded"],
+                  "compensates": ["payment.captured"] },
+            ])
+        );
+    }
+}

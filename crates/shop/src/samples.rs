@@ -1,0 +1,68 @@
+//! One order and what the services say about it, for tests.
+
+use laban::{Cause, FlowId};
+
+use crate::events::*;
+
+const CUSTOMER: &str = "ada@example.com";
+
+pub(crate) fn order_id() -> OrderId {
+    "4711".to_owned().try_into().unwrap()
+}
+
+/// A cause that no handler has seen before.
+pub(crate) fn cause() -> Cause {
+    Cause::for_test(FlowId::new(order_id().as_str()).unwrap())
+}
+
+/// Two mugs and a grinder.
+pub(crate) fn placed() -> OrderPlaced {
+    let line = |sku: &str, quantity, unit_price_cents| Line { sku: sku.into(), quantity, unit_price_cents };
+    OrderPlaced {
+        order_id: order_id(),
+        customer: CUSTOMER.into(),
+        card: "visa".into(),
+        lines: vec![line("mug", 2, 900), line("grinder", 1, 12_900)],
+        total_cents: 14_700,
+    }
+}
+
+fn items() -> Vec<Item> {
+    [("grinder", 1), ("mug", 2)].map(|(sku, quantity)| Item { sku: sku.into(), quantity }).to_vec()
+}
+
+pub(crate) fn captured() -> PaymentCaptured {
+    PaymentCaptured { order_id: order_id(), customer: CUSTOMER.into(), amount_cents: 14_700 }
+}
+
+pub(crate) fn declined(reason: DeclineReason) -> PaymentDeclined {
+    PaymentDeclined { order_id: order_id(), customer: CUSTOMER.into(), reason }
+}
+
+pub(crate) fn refunded() -> PaymentRefunded {
+    PaymentRefunded { order_id: order_id(), customer: CUSTOMER.into(), amount_cents: 14_700 }
+}
+
+pub(crate) fn reserved() -> StockReserved {
+    StockReserved { order_id: order_id(), customer: CUSTOMER.into(), items: items() }
+}
+
+pub(crate) fn rejected(reason: RejectReason) -> StockRejected {
+    StockRejected { order_id: order_id(), customer: CUSTOMER.into(), reason, missing: Vec::new() }
+}
+
+pub(crate) fn released() -> StockReleased {
+    StockReleased { order_id: order_id(), customer: CUSTOMER.into(), items: items() }
+}
+
+pub(crate) fn dispatched() -> ParcelDispatched {
+    ParcelDispatched { order_id: order_id(), customer: CUSTOMER.into(), items: items() }
+}
+
+pub(crate) fn completed() -> OrderCompleted {
+    OrderCompleted { order_id: order_id(), customer: CUSTOMER.into() }
+}
+
+pub(crate) fn cancelled(reason: CancelReason) -> OrderCancelled {
+    OrderCancelled { order_id: order_id(), customer: CUSTOMER.into(), reason }
+}

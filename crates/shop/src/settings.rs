@@ -1,0 +1,84 @@
+//! `SHOP_*`: what the shop reads from the environment. The broker, telemetry and the framework have their own variables.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use laban::Error;
+
+/// The shop's settings; each service uses some of them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `SHOP_HTTP_ADDR`: where orders are taken. Port 0 is any free one. 127.0.0.1:8080 unless told.
+    pub http_addr: SocketAddr,
+    /// `SHOP_HTTP_ADDR_FILE`: a file that is to hold the address really bound, once orders are taken.
+    pub http_addr_file: Option<PathBuf>,
+    /// `SHOP_BOOKS_DIR`: the folder of the books. `shop-books` unless told.
+    pub books_dir: PathBuf,
+    /// `SHOP_PAUSE_MS`: how long a handler waits between its entry in the books and its return; 0 unless told.
+    ///
+    /// For experiments only: it widens the gap in which a crash leaves an effect without its event.
+    pub pause: Duration,
+}
+
+impl Settings {
+    /// Settings from the process environment.
+    ///
+    /// # Errors
+    /// When a variable cannot be used.
+    pub fn from_env() -> laban::Result<Self> {
+        Self::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        Self::from_lookup(|_| None).unwrap()
+    }
+
+    fn from_lookup(env: impl Fn(&str) -> Option<String>) -> laban::Result<Self> {
+        let http_addr = env("SHOP_HTTP_ADDR").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+        let pause = env("SHOP_PAUSE_MS").unwrap_or_else(|| "0".to_owned());
+        Ok(Self {
+            http_addr: parse(
+                "SHOP_HTTP_ADDR",
+                http_addr,
+                "it is an address and a port, such as 127.0.0.1:8080",
+            )?,
+            http_addr_file: env("SHOP_HTTP_ADDR_FILE").map(PathBuf::from),
+            books_dir: env("SHOP_BOOKS_DIR").unwrap_or_else(|| "shop-books".to_owned()).into(),
+            pause: Duration::from_millis(parse(
+                "SHOP_PAUSE_MS",
+                pause,
+                "it is a whole number of milliseconds",
+            )?),
+        })
+    }
+}
+
+fn parse<T: std::str::FromStr>(name: &'static str, value: String, wanted: &str) -> laban::Result<T> {
+    value.parse().map_err(|_| Error::Config { name, value, reason: wanted.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults() {
+        let settings = Settings::from_lookup(|_| None).unwrap();
+        assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.books_dir, PathBuf::from("shop-books"));
+        assert_eq!((settings.http_addr_file, settings.pause), (None, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_bad_value_names_its_variable_and_what_would_do() {
+        for (name, value, hint) in
+            [("SHOP_HTTP_ADDR", "8080", "127.0.0.1:8080"), ("SHOP_PAUSE_MS", "1s", "milliseconds")]
+        {
+            let error = Settings::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(value) && text.contains(hint), "{text}");
+        }
+    }
+}
