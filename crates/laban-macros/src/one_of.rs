@@ -35,6 +35,14 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
             fn event_types() -> ::std::vec::Vec<::laban::EventInfo> {
                 ::std::vec![#(::laban::EventInfo::of::<#types>()),*]
             }
+            fn accepts(event_type: &::laban::EventType) -> bool {
+                [#(<#types as ::laban::Event>::NAME),*].contains(&event_type.as_str())
+            }
+            fn flow_key(&self) -> ::std::string::String {
+                match self {
+                    #(Self::#variants(event) => ::laban::Event::flow_key(event)),*
+                }
+            }
             fn decode(
                 event_type: &::laban::EventType,
                 payload: &[u8],

@@ -1,6 +1,7 @@
 //! How to reach the broker: the environment first, then the `nats` CLI's contexts.
 
 use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs as _, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,6 +121,21 @@ impl ConnectSettings {
             _ => url.to_owned(),
         };
         self.url.split(',').map(|url| hide(url.trim())).collect::<Vec<_>>().join(",")
+    }
+
+    /// This host's address on the way to the broker. Nothing is sent to find out.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        let first = self.url.split(',').next()?.trim();
+        let rest = first.split_once("://").map_or(first, |(_, rest)| rest);
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let host = host.split('/').next()?;
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { host.to_owned() } else { format!("{host}:4222") };
+        let address = address.to_socket_addrs().ok()?.next()?;
+        let unspecified: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+        let socket = UdpSocket::bind((unspecified, 0)).ok()?;
+        socket.connect(address).ok()?;
+        Some(socket.local_addr().ok()?.ip())
     }
 
     /// Client options with these credentials, and reconnecting for as long as it takes at most every two seconds.
@@ -262,6 +278,14 @@ mod tests {
         settings.url = "nats://me:hush@a:1, tls://b:2,you:hush@c:3".into();
         assert_eq!(settings.shown_url(), "nats://***@a:1,tls://b:2,***@c:3");
         assert!(!format!("{settings:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_way_to_the_broker_tells_this_hosts_address() {
+        for url in ["nats://127.0.0.1:4222", "127.0.0.1", "nats://me:hush@127.0.0.1:1/,nats://b:2"] {
+            let settings = settings(&[("NATS_URL", url)]).unwrap();
+            assert_eq!(settings.local_ip(), Some([127, 0, 0, 1].into()), "{url}");
+        }
     }
 
     #[test]

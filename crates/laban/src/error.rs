@@ -5,7 +5,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a service did not start, or an event was not taken.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is its `Display`, so that a `main` that returns it says what to do and not how it is made.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The broker cannot be reached, or refused us.
@@ -62,4 +64,10 @@ pub enum Error {
         /// The deadline.
         after_ms: u128,
     },
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }

@@ -68,11 +68,15 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
 pub trait Input: Sized + Send + 'static {
     /// The event types that the handler reacts to.
     fn event_types() -> Vec<EventInfo>;
+    /// Whether it is one of them.
+    fn accepts(event_type: &EventType) -> bool;
     /// Decodes one of them.
     ///
     /// # Errors
     /// When the payload is not of that type.
     fn decode(event_type: &EventType, payload: &[u8]) -> Result<Self, BoxError>;
+    /// The business key of the flow that the event belongs to.
+    fn flow_key(&self) -> String;
 }
 
 #[diagnostic::do_not_recommend]
@@ -81,8 +85,16 @@ impl<E: Event> Input for E {
         vec![EventInfo::of::<E>()]
     }
 
+    fn accepts(event_type: &EventType) -> bool {
+        event_type.as_str() == E::NAME
+    }
+
     fn decode(_: &EventType, payload: &[u8]) -> Result<Self, BoxError> {
         Ok(serde_json::from_slice(payload)?)
+    }
+
+    fn flow_key(&self) -> String {
+        Event::flow_key(self)
     }
 }
 

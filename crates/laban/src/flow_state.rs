@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
-use laban_wire::{HANDLED, Handled, Message, Payload, StoredInput};
+use laban_wire::{
+    EventId, EventType, FlowId, HANDLED, Handled, Message, Meta, Millis, Payload, Reaction, StoredInput,
+    Subject,
+};
 
-use crate::{BoxError, Event};
+use crate::{BoxError, Event, Input};
 
 /// A view of what the service did about one flow, folded from its own records, oldest first.
 ///
@@ -57,24 +60,31 @@ impl Record {
         Self { message, input: input.map(Arc::new) }
     }
 
-    /// Whether this is the outcome of handling an event of type `E`, whatever came of it.
-    pub fn handled<E: Event>(&self) -> bool {
+    /// Whether this is the outcome of handling an `I` (an event, or one of an enum of events), whatever came of it.
+    pub fn handled<I: Input>(&self) -> bool {
         let outcome = !self.message.subject.event_type.is_system()
             || self.message.subject.event_type.event() == HANDLED;
-        outcome && self.message.meta.reaction.as_ref().is_some_and(|reaction| reaction.on.as_str() == E::NAME)
+        outcome && self.message.meta.reaction.as_ref().is_some_and(|reaction| I::accepts(&reaction.on))
     }
 
-    /// The event of type `E` that was handled here and led to nothing: the first half of a join.
+    /// The `I` (an event, or one of an enum of events) that was handled here and led to nothing: the first half of a join.
     ///
     /// An input that led to an event is not kept a second time: what matters of it is for that event to say.
     ///
     /// # Errors
-    /// When it does not decode as `E`.
-    pub fn input<E: Event>(&self) -> Result<Option<E>, BoxError> {
+    /// When it does not decode as `I`.
+    pub fn input<I: Input>(&self) -> Result<Option<I>, BoxError> {
         match &self.input {
-            Some(input) if input.event.as_str() == E::NAME => decode(&input.payload).map(Some),
+            Some(input) if I::accepts(&input.event) => {
+                I::decode(&input.event, &input.payload.to_bytes()).map(Some)
+            }
             _ => Ok(None),
         }
+    }
+
+    /// Whether an event of type `E` was emitted here.
+    pub fn has_emitted<E: Event>(&self) -> bool {
+        self.message.subject.event_type.as_str() == E::NAME
     }
 
     /// The event of type `E` that was emitted here.
@@ -82,13 +92,91 @@ impl Record {
     /// # Errors
     /// When it does not decode as `E`.
     pub fn emitted<E: Event>(&self) -> Result<Option<E>, BoxError> {
-        if self.message.subject.event_type.as_str() != E::NAME {
+        if !self.has_emitted::<E>() {
             return Ok(None);
         }
         Ok(Some(serde_json::from_slice(&self.message.payload)?))
     }
+
+    /// A record made up for a unit test of a [`FlowState`]: this event was handled and led to nothing.
+    ///
+    /// # Errors
+    /// When the event does not serialize, or has no flow.
+    pub fn test_handled<E: Event>(event: &E) -> Result<Self, BoxError> {
+        let on = EventType::from_static(E::NAME);
+        let input = StoredInput {
+            event: on.clone(),
+            version: Some(E::VERSION),
+            payload: Payload::of(&serde_json::to_vec(event)?),
+        };
+        let service = on.service().parse()?;
+        let body = serde_json::to_vec(&Handled { input: Some(input) })?;
+        Self::test(EventType::system(&service, HANDLED), &event.flow_key(), body, on)
+    }
+
+    /// A record made up for a unit test of a [`FlowState`]: this event was emitted.
+    ///
+    /// # Errors
+    /// When the event does not serialize, or has no flow.
+    pub fn test_emitted<E: Event>(event: &E) -> Result<Self, BoxError> {
+        let name = EventType::from_static(E::NAME);
+        Self::test(name.clone(), &event.flow_key(), serde_json::to_vec(event)?, name)
+    }
+
+    fn test(event: EventType, flow_key: &str, payload: Vec<u8>, on: EventType) -> Result<Self, BoxError> {
+        let reaction = Reaction {
+            cause: EventId::root(),
+            on,
+            handler: "test".to_owned(),
+            attempt: 1,
+            queue_ms: Millis::default(),
+            handle_ms: Millis::default(),
+        };
+        Ok(Self::of(Arc::new(Message {
+            stream: "TEST".to_owned(),
+            seq: 1,
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            subject: Subject::new(event, FlowId::new(flow_key)?),
+            meta: Meta { id: EventId::root(), version: None, reaction: Some(reaction) },
+            trace: None,
+            payload: payload.into(),
+        })))
+    }
 }
 
-fn decode<E: Event>(payload: &Payload) -> Result<E, BoxError> {
-    Ok(serde_json::from_slice(&payload.to_bytes())?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Event, Serialize, Deserialize, JsonSchema, Debug, PartialEq)]
+    #[event(name = "payment.captured", version = 1, flow = id)]
+    struct Paid {
+        id: String,
+    }
+
+    #[derive(Event, Serialize, Deserialize, JsonSchema, Debug, PartialEq)]
+    #[event(name = "inventory.reserved", version = 1, flow = id)]
+    struct Reserved {
+        id: String,
+    }
+
+    #[derive(Event, Debug, PartialEq)]
+    enum Half {
+        Paid(Paid),
+        Reserved(Reserved),
+    }
+
+    #[test]
+    fn a_record_tells_inputs_from_outputs() {
+        let paid = || Paid { id: "4711".into() };
+        let handled = Record::test_handled(&paid()).unwrap();
+        assert!(handled.handled::<Paid>() && handled.handled::<Half>() && !handled.handled::<Reserved>());
+        assert_eq!(handled.input::<Half>().unwrap(), Some(Half::Paid(paid())));
+        assert!(!handled.has_emitted::<Paid>());
+        let emitted = Record::test_emitted(&paid()).unwrap();
+        assert_eq!(emitted.emitted::<Paid>().unwrap(), Some(paid()));
+        assert_eq!(emitted.input::<Paid>().unwrap(), None);
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use laban_wire::FlowId;
 
 use crate::definition::{Definition, Run, Start};
 use crate::extract::{Call, Extract};
@@ -128,7 +129,9 @@ macro_rules! handlers {
             $($A: Extract,)*
         {
             fn run(&self, call: Call) -> Result<Running, BoxError> {
-                let input = I::decode(&call.input.subject.event_type, &call.input.payload)?;
+                let subject = &call.input.subject;
+                let input = I::decode(&subject.event_type, &call.input.payload)?;
+                same_flow(&input, &subject.flow)?;
                 let function = self.function.clone();
                 Ok(Box::pin(async move {
                     $(
@@ -145,6 +148,15 @@ macro_rules! handlers {
     )+};
 }
 handlers!((), (A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, C, D, E, G));
+
+/// What an event says of its flow must be what its subject says: a reaction is fenced and found by the subject.
+fn same_flow(input: &impl Input, subject: &FlowId) -> Result<(), BoxError> {
+    let key = input.flow_key();
+    if FlowId::new(&key).is_ok_and(|flow| flow == *subject) {
+        return Ok(());
+    }
+    Err(format!("its body belongs to flow `{key}`, its subject to flow `{subject}`").into())
+}
 
 /// A panic is an error to retry: it may have been about the moment, and the attempts are counted.
 async fn caught(run: impl Future<Output = End>) -> End {

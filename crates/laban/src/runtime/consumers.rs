@@ -121,7 +121,7 @@ impl Position {
                 Ok(consumer) => return Some(consumer),
                 Err(reason) => {
                     if told.as_ref() != Some(&reason) {
-                        tracing::warn!(consumer = self.name(), stream = self.stream, %reason, "waiting for the stream");
+                        tracing::info!(consumer = self.name(), stream = self.stream, %reason, "waiting for the stream");
                         told = Some(reason);
                     }
                 }

@@ -1,4 +1,6 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, jetstream};
 use laban_wire::{EventType, FlowReader, home_stream};
@@ -28,14 +30,21 @@ use crate::{Emitter, Error, Result};
 /// Dropping it without [`wait`](Self::wait) stops pulling, but drains nothing.
 pub struct Running {
     core: Arc<Core>,
-    client: Client,
     emitter: Emitter,
     work: Work,
-    health: Arc<Health>,
+    endpoint: Endpoint,
     telemetry: Telemetry,
-    /// Ends what serves the drain itself: the HTTP endpoint.
+}
+
+/// What others ask the process about. It outlives the drain.
+struct Endpoint {
+    health: Arc<Health>,
+    address: Option<SocketAddr>,
     ended: CancellationToken,
 }
+
+/// How long a stop waits for the last acknowledgements to leave.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// The tasks of a service.
 #[derive(Default)]
@@ -48,12 +57,13 @@ struct Work {
 impl Running {
     pub(crate) async fn start(blueprint: Blueprint, config: Config) -> Result<Self> {
         let service = blueprint.contract.service.clone();
-        let telemetry =
-            if blueprint.telemetry { Telemetry::install(service.as_str())? } else { Telemetry::none() };
+        let telemetry = if blueprint.telemetry {
+            Telemetry::install(service.as_str(), &blueprint.broker)?
+        } else {
+            Telemetry::none()
+        };
         match Self::attach(blueprint, config, &telemetry).await {
-            Ok((core, client, emitter, work, health, ended)) => {
-                Ok(Self { core, client, emitter, work, health, telemetry, ended })
-            }
+            Ok((core, emitter, work, endpoint)) => Ok(Self { core, emitter, work, endpoint, telemetry }),
             Err(error) => {
                 telemetry.shutdown(service.as_str()).await;
                 Err(error)
@@ -65,7 +75,7 @@ impl Running {
         blueprint: Blueprint,
         config: Config,
         telemetry: &Telemetry,
-    ) -> Result<(Arc<Core>, Client, Emitter, Work, Arc<Health>, CancellationToken)> {
+    ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
         let Connection { client, epochs } = broker::connect(&service, broker, &config).await?;
@@ -94,23 +104,13 @@ impl Running {
             suspects: Semaphore::new(1),
             service,
         });
-        let (health, ended) = (Arc::new(Health::default()), CancellationToken::new());
-        if let Some(address) = core.config.http_addr {
-            let registry = telemetry.registry.clone();
-            let serving = serve(address, registry, Arc::clone(&health), client.clone(), ended.clone()).await;
-            let address = serving.map_err(|error| Error::Config {
-                name: "LABAN_HTTP_ADDR",
-                value: address.to_string(),
-                reason: format!("cannot listen there: {error}"),
-            })?;
-            tracing::info!(service = %core.service, %address, "serving /metrics, /livez and /readyz");
-        }
+        let endpoint = Endpoint::open(&core, telemetry).await?;
         let starting = Starting { core: &core, client: &client, context: &context, epochs };
         let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
-        health.attached();
+        endpoint.health.attached();
         tracing::info!(service = %core.service, handlers = contract.handlers.len(), "started");
-        Ok((core, client, emitter, work, health, ended))
+        Ok((core, emitter, work, endpoint))
     }
 
     /// Emits events without a cause: where flows begin.
@@ -124,9 +124,20 @@ impl Running {
         self.work.stop.clone().cancelled_owned()
     }
 
+    /// Runs something beside the handlers, such as an HTTP server, which ends when [`stopping`](Self::stopping) completes.
+    /// The drain waits for it, so that its last spans and events leave too.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.work.deliveries.spawn(task);
+    }
+
+    /// Where `/metrics`, `/livez` and `/readyz` are served, if they are: `LABAN_HTTP_ADDR` with the port that was bound.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.endpoint.address
+    }
+
     /// Begins to stop.
     pub fn stop(&self) {
-        self.health.draining();
+        self.endpoint.health.draining();
         self.work.stop.cancel();
     }
 
@@ -145,9 +156,10 @@ impl Running {
         self.stop();
         let limit = self.core.config.drain_timeout;
         let drained = tokio::time::timeout(limit, self.work.drain()).await;
-        let flushed = self.client.flush().await;
-        if let Err(error) = flushed {
-            tracing::warn!(service = %self.core.service, %error, "the last acknowledgements may not have left");
+        // A broker that is away must not hold up the stop.
+        let flushed = tokio::time::timeout(FLUSH, self.core.committer.client.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!(service = %self.core.service, "the last acknowledgements may not have left; the broker will deliver again");
         }
         let service = self.core.service.clone();
         let result = match drained {
@@ -158,10 +170,28 @@ impl Running {
                 after_ms: limit.as_millis(),
             }),
         };
-        self.ended.cancel();
+        self.endpoint.ended.cancel();
         tracing::info!(%service, "stopped");
         self.telemetry.shutdown(service.as_str()).await;
         result
+    }
+}
+
+impl Endpoint {
+    async fn open(core: &Core, telemetry: &Telemetry) -> Result<Self> {
+        let (health, ended) = (Arc::new(Health::default()), CancellationToken::new());
+        let Some(wanted) = core.config.http_addr else {
+            return Ok(Self { health, address: None, ended });
+        };
+        let (registry, client) = (telemetry.registry.clone(), core.committer.client.clone());
+        let bound = serve(wanted, registry, Arc::clone(&health), client, ended.clone()).await;
+        let address = bound.map_err(|error| Error::Config {
+            name: "LABAN_HTTP_ADDR",
+            value: wanted.to_string(),
+            reason: format!("cannot listen there: {error}"),
+        })?;
+        tracing::info!(service = %core.service, %address, "serving /metrics, /livez and /readyz");
+        Ok(Self { health, address: Some(address), ended })
     }
 }
 

@@ -52,11 +52,20 @@ async fn an_unreadable_message_is_a_dead_letter_of_the_flow_it_names() {
     bench.publish_raw("order.placed", "4711", headers, BODY).await;
     let context = bench.jetstream();
     context.publish("order.placed.Köln", BODY.into()).await.unwrap().await.unwrap();
+    bench.publish_raw("order.placed", "another", HeaderMap::new(), BODY).await;
     bench.place("good").await;
-    for (flow, hint) in [("4711", "field `id`"), ("Köln", "`Köln` is not an escaped flow id")] {
+    for (flow, reason, hint) in [
+        ("4711", DeadReason::Unreadable, "field `id`"),
+        ("Köln", DeadReason::Unreadable, "`Köln` is not an escaped flow id"),
+        (
+            "another",
+            DeadReason::Undecodable,
+            "its body belongs to flow `4711`, its subject to flow `another`",
+        ),
+    ] {
         let records = bench.until_records("payment", flow, 1).await;
         let dead: Dead = serde_json::from_slice(&records[0].payload).unwrap();
-        assert_eq!(dead.reason, DeadReason::Unreadable);
+        assert_eq!(dead.reason, reason);
         assert!(dead.error.contains(hint), "{}", dead.error);
     }
     assert_eq!(names(&bench.until_records("payment", "good", 1).await), ["captured"]);

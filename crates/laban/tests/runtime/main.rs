@@ -7,6 +7,7 @@ mod foreign;
 mod joins;
 mod once;
 mod recovery;
+mod redrives;
 mod refusals;
 mod retries;
 mod spans;

@@ -82,3 +82,35 @@ async fn send_and_process_follow_the_causes() {
         );
     }
 }
+
+async fn rejecting(
+    _: OrderPlaced,
+    mended: laban::State<std::sync::Arc<std::sync::atomic::AtomicBool>>,
+) -> Result<(), Failure> {
+    if mended.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err(Failure::reject("no")) }
+}
+
+#[tokio::test]
+async fn a_redrive_begins_a_new_trace_that_is_linked_to_the_old_one() {
+    LazyLock::force(&SPANS);
+    let bench = Bench::start().await;
+    let order = bench.home::<OrderPlaced>("order").await;
+    let mended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let _audit = bench.service("audit").state(mended.clone()).on(rejecting).start().await.unwrap();
+    let placed = OrderPlaced { order_id: "4711".into(), amount_cents: 1 };
+    let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
+    let dead = bench.until_record("audit", "4711", "_dead").await;
+    mended.store(true, std::sync::atomic::Ordering::Relaxed);
+    crate::redrives::redrive(&bench, "audit", &dead[0]).await;
+    let records = bench.until_record("audit", "4711", "_handled").await;
+    let old = trace(&receipt.trace_id.clone().unwrap(), 2).await;
+    let handled = records.last().unwrap().trace.unwrap();
+    let new = trace(&format!("{:032x}", handled.trace_id), 1).await;
+    assert_ne!(new[0].span_context.trace_id(), old[0].span_context.trace_id());
+    assert_eq!(
+        new[0].links[0].span_context.span_id(),
+        old[0].span_context.span_id(),
+        "linked to what published it"
+    );
+    assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+}
