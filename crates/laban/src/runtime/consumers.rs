@@ -116,7 +116,7 @@ impl Position {
     ) -> Option<Consumer<pull::Config>> {
         let mut pause = Duration::from_millis(50);
         let mut told = None;
-        loop {
+        while !stop.is_cancelled() {
             match self.find_or_make(context).await {
                 Ok(consumer) => return Some(consumer),
                 Err(reason) => {
@@ -128,9 +128,10 @@ impl Position {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(1)),
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => {}
             }
         }
+        None
     }
 
     async fn find_or_make(&self, context: &Context) -> Result<Consumer<pull::Config>, String> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt as _;
@@ -121,7 +122,8 @@ impl Puller {
         self.epochs.mark_unchanged();
         loop {
             let stopping = self.stop.is_cancelled();
-            if stopping && asked.open == 0 {
+            // Over a broken connection nothing more will come; what was on its way is delivered again elsewhere.
+            if stopping && (asked.open == 0 || self.client.connection_state() != State::Connected) {
                 return Ok(End::Stopped);
             }
             let room = self.limit.saturating_sub(hands.full.load(Ordering::Acquire) + asked.open);

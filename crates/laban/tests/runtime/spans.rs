@@ -1,19 +1,30 @@
 //! One flow is one trace.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use laban::{Begun, Cause, Failure, Handler as _, OrRetry as _, Retry};
 use opentelemetry::trace::{SpanId, SpanKind};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
 use crate::bench::*;
 
-/// The process has one global provider; spans of this test are told apart by their trace.
-static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
-    let exporter = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+/// Every span that has ended. The process has one global provider; spans of a test are told apart by their trace.
+#[derive(Clone, Debug, Default)]
+struct Collected(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Collected {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+static SPANS: LazyLock<Collected> = LazyLock::new(|| {
+    let collected = Collected::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(collected.clone()).build();
     opentelemetry::global::set_tracer_provider(provider);
-    exporter
+    collected
 });
 
 fn attribute(span: &SpanData, name: &str) -> Option<String> {
@@ -24,7 +35,7 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
 async fn trace(trace_id: &str, count: usize) -> Vec<SpanData> {
     let what = format!("{count} spans of trace {trace_id}");
     let found = laban_testkit::wait::until_some(&what, PATIENCE, async || {
-        let mut spans = SPANS.get_finished_spans().unwrap();
+        let mut spans = SPANS.0.lock().unwrap().clone();
         spans.retain(|span| span.span_context.trace_id().to_string() == trace_id);
         spans.sort_by_key(|span| span.start_time);
         (spans.len() >= count).then_some(spans)
