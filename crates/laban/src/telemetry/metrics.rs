@@ -96,6 +96,10 @@ impl Metrics {
                 KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
             ]
         };
+        // A counter that has not been touched is not exported, and an alert on it would say nothing.
+        for counter in [&self.0.commits, &self.0.duplicates, &self.0.retries, &self.0.dead_letters] {
+            counter.add(0, &own);
+        }
         HandlerMetrics {
             all: self.clone(),
             process: messaging("process"),

@@ -69,16 +69,16 @@ impl Telemetry {
         }
         let resource = resource(service, broker);
         global::set_text_map_propagator(propagation::w3c());
+        let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if exporter("OTEL_TRACES_EXPORTER", &["otlp", "none"])? == Exporter::Otlp {
             let exporter = exporters::spans(&resource)?;
-            let processor = QueueProcessor::start(exporter, Arc::clone(&telemetry.span_counts));
-            let provider = SdkTracerProvider::builder()
-                .with_span_processor(processor)
-                .with_resource(resource.clone())
-                .build();
-            global::set_tracer_provider(provider.clone());
-            telemetry.traces = Some(provider);
+            let counts = Arc::clone(&telemetry.span_counts);
+            traces = traces.with_span_processor(QueueProcessor::start(exporter, counts));
         }
+        // Without an exporter too: contexts still pass through, and records still name their trace.
+        let traces = traces.build();
+        global::set_tracer_provider(traces.clone());
+        telemetry.traces = Some(traces);
         let prometheus = opentelemetry_prometheus::exporter()
             .with_registry(telemetry.registry.clone())
             .build()
