@@ -1,1 +1,20 @@
-//! What the system suites share.
+//! What the system suites share: a shop that runs, orders placed at it, and what must hold when all is over.
+
+mod raw;
+mod shop;
+
+pub use raw::{RawHttp, RawNats};
+pub use shop::{Over, Shop, consumers, redeliveries};
+
+use async_nats::HeaderMap;
+
+/// Headers of a message.
+pub fn headers<'a>(of: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {
+    of.into_iter().fold(HeaderMap::new(), |mut headers, (name, value)| {
+        headers.append(name, value);
+        headers
+    })
+}
+
+/// The result of a test.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -1,1 +1,19 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod audit;
+mod error;
+mod history;
+mod mesh;
+pub mod orders;
+mod progress;
+pub mod report;
+mod service;
+mod settle;
+pub mod traces;
+
+pub use error::Error;
+pub use history::History;
+pub use mesh::{Door, Mesh, Settings};
+pub use progress::{Progress, Stage};
+pub use service::{CHOREOGRAPHY, Service, program};
+pub use settle::{Unsettled, settle};

@@ -1,1 +1,22 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod error;
+mod flow;
+mod mesh;
+mod order;
+mod reactions;
+mod read;
+mod records;
+mod state;
+mod step;
+mod tree;
+
+pub use error::Error;
+pub use flow::Flow;
+pub use mesh::{Home, Mesh};
+pub use reactions::{Declared, Reactions, Since};
+pub use records::Unreadable;
+pub use state::{Awaited, State};
+pub use step::Step;
+pub use tree::TreeStyle;

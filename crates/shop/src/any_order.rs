@@ -1,20 +1,20 @@
 //! The whole choreography without a broker: whatever order events arrive in, every order ends once and the books add up.
 //!
-//! The handlers and the books are the real ones; only delivery is simulated. A reaction may run twice, as it does after a crash
-//! between its effect and its commit.
+//! The handlers, the books and what is made of the services' records are the real ones; only delivery is simulated. A reaction
+//! may run twice, as it does after a crash between its effect and its commit.
 
 use std::fmt::Debug;
 
-use laban::{Cause, Failure, Flow, State};
+use laban::{Cause, Failure, Record, State};
 
 use crate::audit::Audit;
 use crate::events::*;
 use crate::inventory::{self, release, reserve, ship};
 use crate::notification::{self, News, tell};
-use crate::order::{Ending, Fact, Report, Standing, close};
+use crate::order::{Ending, Report, close};
 use crate::payment::{self, charge, refund};
-use crate::samples::{cause, placed};
-use crate::shipping::{Half, Parcel, call_off, dispatch};
+use crate::samples::{cause, emitted, handled, placed, so_far};
+use crate::shipping::{Half, call_off, dispatch};
 
 #[derive(Clone, Debug, PartialEq)]
 enum Event {
@@ -67,18 +67,20 @@ struct Shop {
     payment: payment::Books,
     inventory: inventory::Books,
     outbox: notification::Outbox,
-    parcel: Parcel,
-    standing: Standing,
+    /// Their records of the order, for those that keep no books.
+    shipping: Vec<Record>,
+    order: Vec<Record>,
 }
 
 impl Shop {
-    fn new() -> Self {
+    /// Where this order was just placed.
+    fn open(order: &OrderPlaced) -> Self {
         Self {
             payment: payment::Books::in_memory(),
             inventory: inventory::Books::in_memory(),
             outbox: notification::Outbox::in_memory(),
-            parcel: Parcel::default(),
-            standing: Standing::default(),
+            shipping: Vec::new(),
+            order: vec![emitted(order)],
         }
     }
 
@@ -104,14 +106,12 @@ impl Shop {
                 done(ship(dispatched, inventory, cause).await);
                 None
             }
-            Reaction::Dispatch(half) => {
-                dispatch(half, Flow(self.parcel.clone())).await.map(Event::Dispatched)
-            }
+            Reaction::Dispatch(half) => dispatch(half, so_far(&self.shipping)).await.map(Event::Dispatched),
             Reaction::CallOff(cancelled) => {
-                call_off(cancelled, Flow(self.parcel.clone())).await;
+                call_off(cancelled, so_far(&self.shipping)).await;
                 None
             }
-            Reaction::Close(report) => match close(report, Flow(self.standing.clone())).await? {
+            Reaction::Close(report) => match close(report, so_far(&self.order)).await? {
                 Ending::Completed(completed) => Some(Event::Completed(completed)),
                 Ending::Cancelled(cancelled) => Some(Event::Cancelled(cancelled)),
             },
@@ -125,14 +125,12 @@ impl Shop {
     /// Remembers a reaction, as its record in the home stream does.
     fn commit(&mut self, reaction: &Reaction, outcome: Option<&Event>) {
         match (reaction, outcome) {
-            (Reaction::Dispatch(half), Some(Event::Dispatched(sent))) => self.parcel.note(half, Some(sent)),
-            (Reaction::Dispatch(half), _) => self.parcel.note(half, None),
-            (Reaction::Close(report), ending) => {
-                self.standing.note(report.fact());
-                if ending.is_some() {
-                    self.standing.note(Fact::Ended);
-                }
-            }
+            (Reaction::Dispatch(half), None) => self.shipping.push(half.handled()),
+            (Reaction::Dispatch(_), Some(Event::Dispatched(parcel))) => self.shipping.push(emitted(parcel)),
+            (Reaction::CallOff(cancelled), _) => self.shipping.push(handled(cancelled)),
+            (Reaction::Close(report), None) => self.order.push(report.handled()),
+            (Reaction::Close(_), Some(Event::Completed(end))) => self.order.push(emitted(end)),
+            (Reaction::Close(_), Some(Event::Cancelled(end))) => self.order.push(emitted(end)),
             _ => {}
         }
     }
@@ -153,7 +151,7 @@ fn done<T>(outcome: Result<T, Failure<impl Debug>>) -> T {
 
 /// Plays one order to its end, the next reaction drawn from all that are due. Gives all that happened.
 async fn play(order: OrderPlaced, random: &mut fastrand::Rng) -> (Vec<Event>, Audit) {
-    let mut shop = Shop::new();
+    let mut shop = Shop::open(&order);
     let mut happened = vec![Event::Placed(order.clone())];
     let mut due = reactions_to(Event::Placed(order));
     while !due.is_empty() {

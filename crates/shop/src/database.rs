@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use laban::{BoxError, EventId, Failure};
+use laban::{BoxError, Error, EventId, Failure};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde::Serialize;
@@ -41,14 +41,17 @@ impl Database {
     ///
     /// # Errors
     /// When the file cannot be opened or made.
-    pub fn open(settings: &Settings, name: &str, create: Create) -> Result<Self, BooksError> {
+    pub fn open(settings: &Settings, name: &str, create: Create) -> laban::Result<Self> {
         let path = path_of(&settings.books_dir, name);
         let open = || -> Result<Connection, BoxError> {
             std::fs::create_dir_all(&settings.books_dir)?;
             Ok(prepare(Connection::open(&path)?, create)?)
         };
-        let connection =
-            open().map_err(|e| BooksError::Open { path: path.clone(), reason: e.to_string() })?;
+        let connection = open().map_err(|e| Error::Config {
+            name: "SHOP_BOOKS_DIR",
+            value: settings.books_dir.display().to_string(),
+            reason: format!("{name}.db cannot be opened there: {e}"),
+        })?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), pause: settings.pause })
     }
 

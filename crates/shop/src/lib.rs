@@ -10,9 +10,6 @@ pub mod payment;
 pub mod settings;
 pub mod shipping;
 
-mod exit;
-pub use exit::exit;
-
 #[cfg(test)]
 mod any_order;
 #[cfg(test)]

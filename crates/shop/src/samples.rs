@@ -1,8 +1,10 @@
-//! One order and what the services say about it, for tests.
+//! One order, what the services say about it, and what they remember of it, for tests.
 
-use laban::{Cause, FlowId};
+use laban::{Cause, Event, Flow, FlowId, FlowState, Record};
 
 use crate::events::*;
+use crate::order::{Ending, Report};
+use crate::shipping::Half;
 
 const CUSTOMER: &str = "ada@example.com";
 
@@ -65,4 +67,53 @@ pub(crate) fn completed() -> OrderCompleted {
 
 pub(crate) fn cancelled(reason: CancelReason) -> OrderCancelled {
     OrderCancelled { order_id: order_id(), customer: CUSTOMER.into(), reason }
+}
+
+/// The record of handling this event when nothing came of it.
+pub(crate) fn handled(event: &impl Event) -> Record {
+    Record::test_handled(event).unwrap()
+}
+
+/// The record of this event in its service's home stream.
+pub(crate) fn emitted(event: &impl Event) -> Record {
+    Record::test_emitted(event).unwrap()
+}
+
+impl Half {
+    pub(crate) fn handled(&self) -> Record {
+        match self {
+            Self::Paid(event) => handled(event),
+            Self::Reserved(event) => handled(event),
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn handled(&self) -> Record {
+        match self {
+            Self::Declined(event) => handled(event),
+            Self::Refunded(event) => handled(event),
+            Self::Rejected(event) => handled(event),
+            Self::Released(event) => handled(event),
+            Self::Dispatched(event) => handled(event),
+        }
+    }
+}
+
+impl Ending {
+    pub(crate) fn emitted(&self) -> Record {
+        match self {
+            Self::Completed(event) => emitted(event),
+            Self::Cancelled(event) => emitted(event),
+        }
+    }
+}
+
+/// What a service knows of the order when these are its records of it.
+pub(crate) fn so_far<S: FlowState>(records: &[Record]) -> Flow<S> {
+    let mut state = S::default();
+    for record in records {
+        state.apply(record).unwrap();
+    }
+    Flow(state)
 }

@@ -2,7 +2,7 @@
 
 use laban::{BoxError, Event, Flow, FlowState, Record, Service};
 
-use crate::events::{Item, OrderCancelled, ParcelDispatched, PaymentCaptured, StockReserved};
+use crate::events::{Item, OrderCancelled, OrderId, ParcelDispatched, PaymentCaptured, StockReserved};
 
 /// The service. It has no database: what it knows of an order, its own records of the flow say.
 pub fn service() -> Service {
@@ -21,18 +21,19 @@ pub enum Half {
 /// Send the parcel when the second half comes, whichever that is.
 pub async fn dispatch(half: Half, parcel: Flow<Parcel>) -> Option<ParcelDispatched> {
     let mut parcel = parcel.0;
-    let (order_id, customer) = match half {
-        Half::Paid(captured) => {
-            parcel.paid = true;
-            (captured.order_id, captured.customer)
-        }
-        Half::Reserved(reserved) => {
-            parcel.items = Some(reserved.items);
-            (reserved.order_id, reserved.customer)
-        }
-    };
+    parcel.add(&half);
     let items = parcel.ready()?;
+    let (order_id, customer) = half.order();
     Some(ParcelDispatched { order_id, customer, items })
+}
+
+impl Half {
+    fn order(self) -> (OrderId, String) {
+        match self {
+            Self::Paid(event) => (event.order_id, event.customer),
+            Self::Reserved(event) => (event.order_id, event.customer),
+        }
+    }
 }
 
 /// The order ended without a parcel: nothing is waited for any more.
@@ -52,6 +53,13 @@ pub struct Parcel {
 }
 
 impl Parcel {
+    fn add(&mut self, half: &Half) {
+        match half {
+            Half::Paid(_) => self.paid = true,
+            Half::Reserved(reserved) => self.items = Some(reserved.items.clone()),
+        }
+    }
+
     /// What to send now, if all is there and it was not sent before.
     fn ready(self) -> Option<Vec<Item>> {
         self.items.filter(|_| self.paid && !self.dispatched)
@@ -60,25 +68,12 @@ impl Parcel {
 
 impl FlowState for Parcel {
     fn apply(&mut self, record: &Record) -> Result<(), BoxError> {
-        self.paid |= record.handled::<PaymentCaptured>();
-        if let Some(reserved) = record.input::<StockReserved>()? {
-            self.items = Some(reserved.items);
+        // The half that completes a parcel is not kept; the parcel is, and after it no half matters.
+        if let Some(half) = record.input::<Half>()? {
+            self.add(&half);
         }
-        self.dispatched |= record.emitted::<ParcelDispatched>()?.is_some();
+        self.dispatched |= record.has_emitted::<ParcelDispatched>();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-impl Parcel {
-    /// As [`FlowState::apply`] does from the record of this half's handling.
-    pub(crate) fn note(&mut self, half: &Half, outcome: Option<&ParcelDispatched>) {
-        match half {
-            Half::Paid(_) => self.paid = true,
-            Half::Reserved(reserved) if outcome.is_none() => self.items = Some(reserved.items.clone()),
-            Half::Reserved(_) => {}
-        }
-        self.dispatched |= outcome.is_some();
     }
 }
 
@@ -86,42 +81,48 @@ impl Parcel {
 mod tests {
     use super::*;
     use crate::events::CancelReason;
-    use crate::samples::{cancelled, captured, dispatched, reserved};
+    use crate::samples::{cancelled, captured, dispatched, emitted, handled, reserved, so_far};
+
+    fn halves() -> [Half; 2] {
+        [Half::Paid(captured()), Half::Reserved(reserved())]
+    }
 
     #[tokio::test]
     async fn the_second_half_sends_the_parcel_whichever_it_is() {
-        let halves = [Half::Paid(captured()), Half::Reserved(reserved())];
-        for [first, second] in [halves.clone(), [halves[1].clone(), halves[0].clone()]] {
-            let mut parcel = Parcel::default();
-            let outcome = dispatch(first.clone(), Flow(parcel.clone())).await;
-            assert_eq!(outcome, None);
-            parcel.note(&first, None);
-            assert_eq!(dispatch(second, Flow(parcel)).await, Some(dispatched()));
+        let [paid, reserved] = halves();
+        for [first, second] in [[paid.clone(), reserved.clone()], [reserved, paid]] {
+            assert_eq!(dispatch(first.clone(), so_far(&[])).await, None);
+            assert_eq!(dispatch(second, so_far(&[first.handled()])).await, Some(dispatched()));
         }
     }
 
     #[tokio::test]
     async fn one_half_twice_is_not_a_whole() {
-        for half in [Half::Paid(captured()), Half::Reserved(reserved())] {
-            let mut parcel = Parcel::default();
-            parcel.note(&half, None);
-            assert_eq!(dispatch(half, Flow(parcel)).await, None);
+        for half in halves() {
+            assert_eq!(dispatch(half.clone(), so_far(&[half.handled()])).await, None);
         }
     }
 
     #[tokio::test]
     async fn a_parcel_is_sent_once() {
-        let (first, second) = (Half::Reserved(reserved()), Half::Paid(captured()));
-        let mut parcel = Parcel::default();
-        parcel.note(&first, None);
-        parcel.note(&second, Some(&dispatched()));
-        for again in [first, second] {
-            assert_eq!(dispatch(again, Flow(parcel.clone())).await, None);
+        for first in halves() {
+            let records = [first.handled(), emitted(&dispatched())];
+            for again in halves() {
+                assert_eq!(dispatch(again, so_far(&records)).await, None);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_parcel_that_was_called_off_still_waits_for_both_halves() {
+        let records = [handled(&cancelled(CancelReason::OutOfStock))];
+        for half in halves() {
+            assert_eq!(dispatch(half, so_far(&records)).await, None);
         }
     }
 
     #[tokio::test]
     async fn calling_off_emits_nothing() {
-        call_off(cancelled(CancelReason::OutOfStock), Flow::default()).await;
+        call_off(cancelled(CancelReason::OutOfStock), so_far(&[halves()[0].handled()])).await;
     }
 }

@@ -38,7 +38,7 @@ impl Books {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(settings: &Settings) -> Result<Self, BooksError> {
+    pub fn open(settings: &Settings) -> laban::Result<Self> {
         Database::open(settings, NAME, create).map(Self)
     }
 

@@ -33,7 +33,7 @@ impl Outbox {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(settings: &Settings) -> Result<Self, BooksError> {
+    pub fn open(settings: &Settings) -> laban::Result<Self> {
         Database::open(settings, NAME, create).map(Self)
     }
 

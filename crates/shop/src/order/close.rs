@@ -36,7 +36,7 @@ pub enum Ending {
 /// A report that does not decide it yet is remembered, as every reaction is: the service's own records are its memory.
 pub async fn close(report: Report, so_far: Flow<Standing>) -> Option<Ending> {
     let mut standing = so_far.0;
-    standing.note(report.fact());
+    standing.note(&report);
     let verdict = standing.verdict()?;
     let (order_id, customer) = report.order();
     Some(match verdict {
@@ -46,17 +46,6 @@ pub async fn close(report: Report, so_far: Flow<Standing>) -> Option<Ending> {
 }
 
 impl Report {
-    /// What it says, in a word.
-    pub fn fact(&self) -> Fact {
-        match self {
-            Self::Declined(_) => Fact::Declined,
-            Self::Refunded(_) => Fact::Refunded,
-            Self::Rejected(rejected) => Fact::Rejected(rejected.reason),
-            Self::Released(_) => Fact::Released,
-            Self::Dispatched(_) => Fact::Dispatched,
-        }
-    }
-
     fn order(self) -> (OrderId, String) {
         match self {
             Self::Declined(event) => (event.order_id, event.customer),
@@ -68,24 +57,7 @@ impl Report {
     }
 }
 
-/// One thing known about an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// No money was taken.
-    Declined,
-    /// The money was given back.
-    Refunded,
-    /// No goods were set aside.
-    Rejected(RejectReason),
-    /// The goods were put back.
-    Released,
-    /// The goods are on their way.
-    Dispatched,
-    /// This service said how the order ended.
-    Ended,
-}
-
-/// Where an order stands: all facts known about it. Their order does not matter.
+/// Where an order stands: all that was reported about it, in whatever order.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     declined: bool,
@@ -103,15 +75,13 @@ enum Verdict {
 }
 
 impl Standing {
-    /// Adds a fact.
-    pub fn note(&mut self, fact: Fact) {
-        match fact {
-            Fact::Declined => self.declined = true,
-            Fact::Refunded => self.refunded = true,
-            Fact::Rejected(reason) => self.rejected = Some(reason),
-            Fact::Released => self.released = true,
-            Fact::Dispatched => self.dispatched = true,
-            Fact::Ended => self.ended = true,
+    fn note(&mut self, report: &Report) {
+        match report {
+            Report::Declined(_) => self.declined = true,
+            Report::Refunded(_) => self.refunded = true,
+            Report::Rejected(rejected) => self.rejected = Some(rejected.reason),
+            Report::Released(_) => self.released = true,
+            Report::Dispatched(_) => self.dispatched = true,
         }
     }
 
@@ -141,24 +111,11 @@ impl Standing {
 
 impl FlowState for Standing {
     fn apply(&mut self, record: &Record) -> Result<(), BoxError> {
-        if record.handled::<PaymentDeclined>() {
-            self.note(Fact::Declined);
+        // The report that ends an order is not kept; the ending is, and after it no report matters.
+        if let Some(report) = record.input::<Report>()? {
+            self.note(&report);
         }
-        if record.handled::<PaymentRefunded>() {
-            self.note(Fact::Refunded);
-        }
-        if let Some(rejected) = record.input::<StockRejected>()? {
-            self.note(Fact::Rejected(rejected.reason));
-        }
-        if record.handled::<StockReleased>() {
-            self.note(Fact::Released);
-        }
-        if record.handled::<ParcelDispatched>() {
-            self.note(Fact::Dispatched);
-        }
-        if record.emitted::<OrderCompleted>()?.is_some() || record.emitted::<OrderCancelled>()?.is_some() {
-            self.note(Fact::Ended);
-        }
+        self.ended |= record.has_emitted::<OrderCompleted>() || record.has_emitted::<OrderCancelled>();
         Ok(())
     }
 }
@@ -167,18 +124,21 @@ impl FlowState for Standing {
 mod tests {
     use super::*;
     use crate::events::DeclineReason;
-    use crate::samples::{cancelled, completed, declined, dispatched, refunded, rejected, released};
+    use crate::samples::{
+        cancelled, completed, declined, dispatched, emitted, placed, refunded, rejected, released, so_far,
+    };
 
     /// All that comes of these reports in this order.
     async fn endings(reports: &[Report]) -> Vec<Ending> {
-        let mut standing = Standing::default();
+        let mut records = vec![emitted(&placed())];
         let mut endings = Vec::new();
         for report in reports {
-            let ending = close(report.clone(), Flow(standing.clone())).await;
-            standing.note(report.fact());
-            if let Some(ending) = ending {
-                standing.note(Fact::Ended);
-                endings.push(ending);
+            match close(report.clone(), so_far(&records)).await {
+                None => records.push(report.handled()),
+                Some(ending) => {
+                    records.push(ending.emitted());
+                    endings.push(ending);
+                }
             }
         }
         endings

@@ -9,9 +9,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router, middleware};
-use laban::{Begun, BoxError, Emitter, Receipt};
+use laban::{Begun, Emitter, Error, Receipt, Running};
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::events::{OrderId, OrderPlaced};
 use crate::order::problem::Problem;
@@ -23,44 +24,55 @@ use crate::settings::Settings;
 const FINISH: Duration = Duration::from_secs(10);
 
 /// The address at which orders will be taken.
-pub(crate) async fn bind(settings: &Settings) -> Result<TcpListener, BoxError> {
+pub(crate) async fn bind(settings: &Settings) -> laban::Result<TcpListener> {
     let bound = TcpListener::bind(settings.http_addr).await;
-    bound.map_err(|e| format!("orders cannot be taken at {}: {e}", settings.http_addr).into())
+    bound.map_err(|e| unusable(settings, format!("orders cannot be taken there: {e}")))
+}
+
+/// Says what is wrong with the address.
+pub(crate) fn unusable(settings: &Settings, reason: String) -> Error {
+    Error::Config { name: "SHOP_HTTP_ADDR", value: settings.http_addr.to_string(), reason }
 }
 
 /// Tells whoever started this where orders are taken. They see the whole address or no file.
-pub(crate) fn announce(listener: &TcpListener, settings: &Settings) -> Result<(), BoxError> {
-    let addr = listener.local_addr()?;
+pub(crate) fn announce(listener: &TcpListener, settings: &Settings) -> laban::Result<()> {
+    let addr = listener.local_addr().map_err(|e| unusable(settings, e.to_string()))?;
     tracing::info!("taking orders at http://{addr}/orders");
     if let Some(path) = &settings.http_addr_file {
         let unfinished = path.with_extension("unfinished");
         std::fs::write(&unfinished, format!("{addr}\n"))
             .and_then(|()| std::fs::rename(unfinished, path))
-            .map_err(|e| format!("{}: {e}", path.display()))?;
+            .map_err(|e| Error::Config {
+                name: "SHOP_HTTP_ADDR_FILE",
+                value: path.display().to_string(),
+                reason: format!("it cannot be written: {e}"),
+            })?;
     }
     Ok(())
 }
 
-/// Takes orders until `stopping`, and answers those that came before, unless `too_late` comes first.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    emitter: Emitter,
-    stopping: impl Future<Output = ()> + Send + 'static,
-    too_late: impl Future<Output = ()>,
-) -> io::Result<()> {
-    tokio::select! {
-        served = axum::serve(listener, router(emitter)).with_graceful_shutdown(stopping) => served,
-        () = too_late => {
-            tracing::warn!("requests were cut off: they took longer than {FINISH:?} to finish");
-            Ok(())
+/// Takes orders until the service stops, and answers those that came before, unless they take longer than [`FINISH`]. The
+/// error that ends this early, if one does, is what is received.
+pub(crate) fn serve(listener: TcpListener, running: &Running) -> oneshot::Receiver<io::Error> {
+    let server = axum::serve(listener, router(running.emitter())).with_graceful_shutdown(running.stopping());
+    let stopping = running.stopping();
+    let too_late = async {
+        stopping.await;
+        tokio::time::sleep(FINISH).await;
+    };
+    let (failed, failure) = oneshot::channel();
+    running.spawn(async {
+        tokio::select! {
+            served = server => {
+                // Nobody listens only where the service has ended already.
+                let _ = served.map_err(|error| failed.send(error));
+            }
+            () = too_late => {
+                tracing::warn!("requests were cut off: they took longer than {FINISH:?} to finish");
+            }
         }
-    }
-}
-
-/// Comes when requests have had their time to finish after `stopping`.
-pub(crate) async fn too_late(stopping: impl Future<Output = ()>) {
-    stopping.await;
-    tokio::time::sleep(FINISH).await;
+    });
+    failure
 }
 
 fn router(emitter: Emitter) -> Router {

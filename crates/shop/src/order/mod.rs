@@ -7,12 +7,12 @@ mod problem;
 mod request;
 mod trace;
 
-use laban::{BoxError, Service};
+use laban::Service;
 
 use crate::events::OrderPlaced;
 use crate::settings::Settings;
 
-pub use close::{Ending, Fact, Report, Standing, close};
+pub use close::{Ending, Report, Standing, close};
 pub use idempotency::IdempotencyKey;
 pub use request::{Invalid, LineRequest, OrderRequest, limits};
 
@@ -24,15 +24,17 @@ pub fn service() -> Service {
 /// Takes orders until the service stops; then answers what was asked, and drains.
 ///
 /// # Errors
-/// When the address cannot be bound, the service does not start, or the drain does not finish in time.
-pub async fn run(settings: &Settings) -> Result<(), BoxError> {
+/// When the address cannot be bound or no longer be served, the service does not start, or the drain does not finish in time.
+pub async fn run(settings: &Settings) -> laban::Result<()> {
     // An address that is taken is found before anything else is started.
     let listener = http::bind(settings).await?;
     let running = service().start().await?;
     http::announce(&listener, settings)?;
-    let too_late = http::too_late(running.stopping());
-    let taking_orders = http::serve(listener, running.emitter(), running.stopping(), too_late);
-    let (served, drained) = tokio::join!(taking_orders, running.wait());
-    served?;
-    Ok(drained?)
+    let failure = http::serve(listener, &running);
+    tokio::select! {
+        biased;
+        // Without its door the service ends at once. Nothing is lost: the broker delivers again what was in hand.
+        Ok(error) = failure => Err(http::unusable(settings, format!("orders are taken there no more: {error}"))),
+        drained = running.wait() => drained,
+    }
 }

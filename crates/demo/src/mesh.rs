@@ -1,0 +1,285 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use laban_testkit::{Broker, Process, wait};
+use tempfile::TempDir;
+
+use crate::traces::{Traces, Wanted};
+use crate::{CHOREOGRAPHY, Error, Service};
+
+/// Five processes and a broker on two cores that compile something else meanwhile.
+const READY: Duration = Duration::from_secs(60);
+/// How long a service may take to drain.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How the mesh is to be.
+#[derive(Debug)]
+pub struct Settings {
+    /// The broker; one of its own otherwise.
+    pub broker: Option<Broker>,
+    /// Where spans go.
+    pub traces: Wanted,
+    /// The folder of the services' logs; a temporary one otherwise.
+    pub logs: Option<PathBuf>,
+    /// How long the broker waits for an acknowledgement: how soon the work of a service that was killed is taken up.
+    pub ack_wait: Duration,
+    /// More variables for the services' environment.
+    pub env: Vec<(&'static str, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            broker: None,
+            traces: Wanted::IfAtHand,
+            logs: None,
+            ack_wait: Duration::from_secs(3),
+            env: Vec::new(),
+        }
+    }
+}
+
+/// The shop, running: five processes, their broker, and what takes their spans. All are killed on drop.
+#[derive(Debug)]
+pub struct Mesh {
+    // Fields are dropped in order: first those who talk, then those they talk to.
+    services: BTreeMap<Service, Process>,
+    traces: Traces,
+    broker: Broker,
+    logs: PathBuf,
+    ack_wait: Duration,
+    env: Vec<(&'static str, String)>,
+    folder: TempDir,
+}
+
+/// Where orders are placed. The address changes when the order service starts again, so it is looked up each time.
+#[derive(Clone, Debug)]
+pub struct Door(PathBuf);
+
+impl Door {
+    /// Where to post an order, if somebody is there.
+    pub fn url(&self) -> Option<String> {
+        let address = std::fs::read_to_string(&self.0).ok()?;
+        Some(format!("http://{}/orders", address.trim_end()))
+    }
+}
+
+impl Mesh {
+    /// Starts a broker, what takes the spans, and the five services, and waits until the choreography is complete.
+    ///
+    /// # Errors
+    /// When a part cannot be started or had, or a service ends by itself.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        let mut mesh = Self::without_services(settings).await?;
+        mesh.start_services().await?;
+        Ok(mesh)
+    }
+
+    /// Starts all but the services.
+    ///
+    /// # Errors
+    /// When a part cannot be started or had.
+    pub async fn without_services(settings: Settings) -> Result<Self, Error> {
+        let Settings { broker, traces, logs, ack_wait, env } = settings;
+        let folder = tempfile::Builder::new()
+            .prefix("laban-shop-")
+            .tempdir()
+            .map_err(Error::io("create a temporary folder"))?;
+        let logs = logs.unwrap_or_else(|| folder.path().join("logs"));
+        std::fs::create_dir_all(&logs).map_err(Error::io(format!("create {}", logs.display())))?;
+        let broker = async {
+            match broker {
+                Some(broker) => Ok(broker),
+                None => Ok(Broker::start().await?),
+            }
+        };
+        let (broker, traces) = tokio::try_join!(broker, Traces::start(traces))?;
+        Ok(Self { services: BTreeMap::new(), traces, broker, logs, ack_wait, env, folder })
+    }
+
+    /// Starts the services, and waits until the choreography is complete.
+    ///
+    /// # Errors
+    /// When a program is not built, or a service ends by itself.
+    pub async fn start_services(&mut self) -> Result<(), Error> {
+        for service in Service::ALL {
+            self.start_service(service)?;
+        }
+        self.ready().await
+    }
+
+    /// Starts one service; one that runs is killed first.
+    ///
+    /// # Errors
+    /// When its program is not built.
+    pub fn start_service(&mut self, service: Service) -> Result<(), Error> {
+        let program = service.program()?;
+        self.services.remove(&service);
+        if service == Service::Order {
+            // The address of a process that is gone.
+            match std::fs::remove_file(&self.door().0) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove an old address")(error));
+                }
+                _ => {}
+            }
+        }
+        let mut process = Process::builder(program)
+            .name(service.name())
+            .log_file(self.logs.join(format!("{}.log", service.name())));
+        // What the user's shell says about brokers and collectors is not meant for this mesh.
+        let foreign = |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
+            process = process.env_remove(name);
+        }
+        let process = process
+            .env("NATS_URL", self.broker.url())
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.traces.endpoint())
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            // Jaeger takes no metrics.
+            .env("OTEL_METRICS_EXPORTER", "none")
+            .env("OTEL_BSP_SCHEDULE_DELAY", "200")
+            .env("LABAN_ACK_WAIT_MS", self.ack_wait.as_millis().to_string())
+            .env("LABAN_HTTP_ADDR", "127.0.0.1:0")
+            .env("SHOP_HTTP_ADDR", "127.0.0.1:0")
+            .env("SHOP_HTTP_ADDR_FILE", &self.door().0)
+            .env("SHOP_BOOKS_DIR", self.books());
+        let process = self.env.iter().fold(process, |process, (name, value)| process.env(name, value));
+        self.services.insert(service, process.spawn()?);
+        Ok(())
+    }
+
+    /// Waits until all services have declared what they react to, and orders are taken.
+    ///
+    /// # Errors
+    /// When a service ends by itself, or it takes too long.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let client = self.client().await?;
+        let mut missing = Vec::new();
+        let ready = wait::until("the choreography to be complete", READY, async || {
+            missing = undeclared(&client).await;
+            self.check().is_err() || (missing.is_empty() && self.door().url().is_some())
+        });
+        let ready = ready.await;
+        self.check()?;
+        ready.map(drop).map_err(|_| {
+            let missing = if missing.is_empty() { vec!["order's HTTP address".to_owned()] } else { missing };
+            let what = format!("the choreography to be complete; missing: {}", missing.join(", "));
+            laban_testkit::Error::TimedOut { what, waited: READY }.into()
+        })
+    }
+
+    /// Whether all services that were started still run.
+    ///
+    /// # Errors
+    /// With the end of its log when one has ended by itself.
+    pub fn check(&self) -> Result<(), Error> {
+        let ended = self.services.values().find_map(|process| Some((process, process.exit_status()?)));
+        match ended {
+            None => Ok(()),
+            Some((process, status)) => Err(laban_testkit::Error::Exited {
+                name: process.name().to_owned(),
+                status,
+                log: process.log_tail(20),
+            }
+            .into()),
+        }
+    }
+
+    /// Kills a service as a crash would. It is not missed by [`check`](Self::check) until it is started again.
+    pub fn kill_service(&mut self, service: Service) {
+        if let Some(process) = self.services.remove(&service) {
+            process.kill();
+        }
+    }
+
+    /// Asks a service to end, and waits until it has drained.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop_service(&mut self, service: Service) -> Result<Option<ExitStatus>, Error> {
+        match self.services.remove(&service) {
+            Some(process) => Ok(Some(process.stop(DRAIN).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Asks all services to end, and then the broker.
+    ///
+    /// # Errors
+    /// With the end of its log when one does not end in time, or not well.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        let services = std::mem::take(&mut self.services);
+        let stopped = join_all(services.values().map(async |process| (process, process.stop(DRAIN).await)));
+        for (process, status) in stopped.await {
+            let status = status?;
+            if !status.success() {
+                let (name, log) = (process.name().to_owned(), process.log_tail(20));
+                return Err(laban_testkit::Error::Exited { name, status, log }.into());
+            }
+        }
+        Ok(self.broker.stop().await?)
+    }
+
+    /// A connection to the broker.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn client(&self) -> Result<async_nats::Client, Error> {
+        let connecting = async_nats::ConnectOptions::new()
+            .reconnect_delay_callback(|_| Duration::from_millis(50))
+            .connect(self.broker.url());
+        Ok(connecting.await?)
+    }
+
+    /// Where orders are placed.
+    pub fn door(&self) -> Door {
+        Door(self.folder.path().join("order.address"))
+    }
+
+    /// The folder of the shop's books.
+    pub fn books(&self) -> PathBuf {
+        self.folder.path().join("books")
+    }
+
+    /// The folder of the services' logs.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The broker, to stop or kill it.
+    pub fn broker_mut(&mut self) -> &mut Broker {
+        &mut self.broker
+    }
+
+    /// What takes the spans.
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// A service's process, if it was started.
+    pub fn process(&self, service: Service) -> Option<&Process> {
+        self.services.get(&service)
+    }
+}
+
+/// What the broker does not know of the choreography yet.
+async fn undeclared(client: &async_nats::Client) -> Vec<String> {
+    let reactions = match laban_flow::Mesh::discover(client).await {
+        Ok(mesh) => mesh.reactions,
+        Err(error) => return vec![error.to_string()],
+    };
+    let declared = |(service, handler, event): (&str, &str, &str)| {
+        reactions.iter().any(|one| one.service == service && one.handler == handler && one.on.as_str() == event)
+    };
+    let missing = CHOREOGRAPHY.into_iter().filter(|reaction| !declared(*reaction));
+    missing.map(|(service, handler, event)| format!("{service} {handler} on {event}")).collect()
+}

@@ -1,0 +1,58 @@
+use std::process::ExitCode;
+
+use laban_wire::ConnectError;
+
+use crate::terminal;
+
+/// Shown by `--help`; keep it true.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; `flow show`: the flow was found, whatever its state
+  1  not done; `flow show`: there is no such flow; `dev`: not started, or something ended by itself
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It is not there, or it went wrong.
+    NotDone(String),
+    /// The broker cannot be reached, or did not answer in full.
+    Broker(String),
+}
+
+impl Failure {
+    /// Says it on standard error.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (message, code) = match self {
+            Self::NotDone(message) => (message, 1),
+            Self::Broker(message) => (message, 3),
+        };
+        terminal::say(&format!("laban: {message}"));
+        ExitCode::from(code)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let next = match error {
+            ConnectError::Unreachable { .. } => {
+                "; `laban dev` starts one, `--server` and `--context` name another"
+            }
+            _ => "",
+        };
+        Self::Broker(format!("{error}{next}"))
+    }
+}
+
+impl From<laban_flow::Error> for Failure {
+    fn from(error: laban_flow::Error) -> Self {
+        Self::Broker(error.to_string())
+    }
+}
+
+impl From<laban_testkit::Error> for Failure {
+    fn from(error: laban_testkit::Error) -> Self {
+        Self::NotDone(laban_wire::error_chain(&error))
+    }
+}

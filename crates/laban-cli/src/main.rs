@@ -1,0 +1,66 @@
+#![doc = include_str!("../README.md")]
+
+mod connection;
+mod dev;
+mod failure;
+mod flow;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use connection::Connection;
+use failure::Failure;
+
+/// Choreographed services over NATS JetStream: start them a broker, see their flows.
+#[derive(Parser)]
+#[command(name = "laban", version, after_help = failure::EXIT_CODES, subcommand_required = true)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(after_help = failure::EXIT_CODES)]
+    Dev(dev::Args),
+    Flow(flow::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::Dev(_)) && cli.connection.is_given() {
+        let message = "`dev` starts a broker of its own: --server, --context and --creds have no use there";
+        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => return Failure::NotDone(format!("cannot start: {e}")).report(),
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Dev(args) => dev::run(args).await,
+            Command::Flow(args) => flow::run(args, &cli.connection).await,
+        }
+    });
+    // A download that was given up must not be waited for.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

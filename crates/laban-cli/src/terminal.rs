@@ -1,0 +1,59 @@
+//! Standard output and standard error, closed or not, and what may be written there.
+
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+
+use crate::Failure;
+
+/// Writes what was asked for to standard output. A reader that has seen enough (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::NotDone(format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to standard error; there is nobody to tell when that is closed.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether standard output takes colours: a terminal that is not dumb, and no `NO_COLOR` (<https://no-color.org>).
+pub(crate) fn has_colours() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && !set("NO_COLOR") && !dumb
+}
+
+/// Whether the locale is one of UTF-8.
+pub(crate) fn is_utf8() -> bool {
+    is_utf8_locale(|name| std::env::var(name).ok())
+}
+
+/// The first of the three variables that is set decides, as POSIX has it.
+fn is_utf8_locale(env: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &&str| env(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_utf8_locale;
+
+    #[test]
+    fn the_first_variable_that_is_set_decides() {
+        let utf8 = |env: &[(&str, &str)]| {
+            is_utf8_locale(|name| {
+                env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(utf8(&[("LANG", "en_US.UTF-8")]));
+        assert!(utf8(&[("LANG", "C"), ("LC_ALL", "C.utf8")]));
+        assert!(!utf8(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")]));
+        assert!(utf8(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "")]));
+        assert!(!utf8(&[]));
+    }
+}

@@ -1,0 +1,122 @@
+//! The broker's own lists, read to the end and with what it could not reach: the client's iterators skip that.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::{Client, RequestErrorKind};
+use laban_wire::error_chain;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+
+use crate::Error;
+
+/// A cluster itself waits up to four seconds for those that do not answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+pub(crate) struct StreamInfo {
+    pub(crate) config: StreamConfig,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct StreamConfig {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ConsumerInfo {
+    pub(crate) name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created: OffsetDateTime,
+    pub(crate) config: ConsumerConfig,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ConsumerConfig {
+    #[serde(default)]
+    pub(crate) metadata: HashMap<String, String>,
+    #[serde(default)]
+    pub(crate) deliver_policy: String,
+    #[serde(default)]
+    pub(crate) opt_start_seq: u64,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(crate) opt_start_time: Option<OffsetDateTime>,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(alias = "streams", alias = "consumers")]
+    items: Option<Vec<T>>,
+    #[serde(default)]
+    total: usize,
+    missing: Option<Vec<String>>,
+    offline: Option<HashMap<String, String>>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// All streams of the account.
+pub(crate) async fn streams(client: &Client) -> Result<Vec<StreamInfo>, Error> {
+    list(client, "$JS.API.STREAM.LIST", "the streams").await
+}
+
+/// All consumers of a stream.
+pub(crate) async fn consumers(client: &Client, stream: &str) -> Result<Vec<ConsumerInfo>, Error> {
+    let subject = format!("$JS.API.CONSUMER.LIST.{stream}");
+    list(client, &subject, &format!("the consumers of stream {stream}")).await
+}
+
+async fn list<T: DeserializeOwned>(client: &Client, subject: &str, what: &str) -> Result<Vec<T>, Error> {
+    let mut all = Vec::new();
+    loop {
+        let page: Page<T> = ask(client, subject, what, all.len()).await?;
+        let names =
+            page.missing.into_iter().flatten().chain(page.offline.into_iter().flatten().map(|(n, _)| n));
+        let mut names: Vec<String> = names.collect();
+        if !names.is_empty() {
+            names.sort();
+            return Err(Error::Silent { what: what.to_owned(), names });
+        }
+        let items = page.items.unwrap_or_default();
+        let none = items.is_empty();
+        all.extend(items);
+        if none || all.len() >= page.total {
+            return Ok(all);
+        }
+    }
+}
+
+async fn ask<T: DeserializeOwned>(
+    client: &Client,
+    subject: &str,
+    what: &str,
+    offset: usize,
+) -> Result<Page<T>, Error> {
+    let failed = |reason: String| Error::Broker { what: what.to_owned(), reason };
+    let body = serde_json::json!({ "offset": offset }).to_string();
+    let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
+    let answer = client.send_request(subject.to_owned(), request).await.map_err(|e| {
+        failed(match e.kind() {
+            RequestErrorKind::NoResponders => "JetStream is not enabled there".to_owned(),
+            RequestErrorKind::TimedOut => {
+                format!("no answer within {} s; may this user publish to `{subject}`?", TIMEOUT.as_secs())
+            }
+            _ => error_chain(&e),
+        })
+    })?;
+    let page: Page<T> = serde_json::from_slice(&answer.payload).map_err(|e| failed(e.to_string()))?;
+    match page.error {
+        Some(error) => Err(failed(format!("{} ({})", error.description, error.err_code))),
+        None => Ok(page),
+    }
+}

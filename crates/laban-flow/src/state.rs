@@ -1,0 +1,108 @@
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use laban_wire::{EventId, EventType};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{Reactions, Step};
+
+/// How a flow stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum State {
+    /// A declared reaction is still awaited.
+    Running,
+    /// Nothing is awaited.
+    Completed,
+    /// Nothing is awaited, and a compensation has emitted an event.
+    Compensated,
+    /// A dead letter stands: a handler gave up, and has not succeeded since. Other reactions may still be awaited.
+    Dead,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Compensated => "compensated",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+/// A declared reaction that has left no outcome yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The service that has to react.
+    pub service: String,
+    /// Its handler.
+    pub handler: String,
+    /// The type of the event to react to.
+    pub event: EventType,
+    /// The event to react to.
+    pub cause: EventId,
+    /// When the next attempt is due, if one failed; by the clock of the instance that wrote it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub next_at: Option<OffsetDateTime>,
+}
+
+/// One handler's work on one event.
+type Work<'s> = (EventId, &'s str, &'s str);
+
+fn work(step: &Step) -> Option<Work<'_>> {
+    Some((step.cause?, &step.service, step.handler.as_deref()?))
+}
+
+/// What is still to come: for every event, each declared reaction to it that has no outcome; in the order of the events.
+pub(crate) fn awaited(steps: &[Step], reactions: &Reactions) -> Vec<Awaited> {
+    let settled: HashSet<Work<'_>> = steps.iter().filter(|step| step.settles()).filter_map(work).collect();
+    let mut asked = HashSet::new();
+    let mut awaited = Vec::new();
+    for step in steps {
+        let Ok(event) = step.full_name().parse::<EventType>() else { continue };
+        for declared in reactions.to(&event).iter().filter(|declared| declared.owes(step)) {
+            let work = (step.id, declared.service.as_str(), declared.handler.as_str());
+            if settled.contains(&work) || !asked.insert(work) {
+                continue;
+            }
+            awaited.push(Awaited {
+                service: declared.service.clone(),
+                handler: declared.handler.clone(),
+                event: event.clone(),
+                cause: step.id,
+                next_at: None,
+            });
+        }
+    }
+    let retries: HashMap<Work<'_>, OffsetDateTime> =
+        steps.iter().filter_map(|step| Some((work(step)?, step.next_at?))).collect();
+    for one in &mut awaited {
+        one.next_at = retries.get(&(one.cause, one.service.as_str(), one.handler.as_str())).copied();
+    }
+    awaited
+}
+
+/// The dead letters that stand: no later record of the same work is an outcome. As indexes of steps.
+pub(crate) fn standing_dead_letters(steps: &[Step]) -> BTreeSet<usize> {
+    let mut last = HashMap::<Work<'_>, usize>::new();
+    // One service's records of one flow are in one stream, so later in the order is later in that stream.
+    for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.settles()) {
+        if let Some(work) = work(step) {
+            last.insert(work, index);
+        }
+    }
+    let nobodys = steps.iter().enumerate().filter(|(_, s)| s.is_dead_letter() && work(s).is_none());
+    let nobodys = nobodys.map(|(index, _)| index);
+    last.into_values().filter(|index| steps[*index].is_dead_letter()).chain(nobodys).collect()
+}
+
+/// Whether a handler that is declared as a compensation has emitted an event.
+pub(crate) fn is_compensated(steps: &[Step], reactions: &Reactions) -> bool {
+    steps.iter().filter(|step| !step.is_system()).any(|step| match (&step.handler, &step.on) {
+        (Some(handler), Some(on)) => reactions.is_compensation(&step.service, handler, on),
+        _ => false,
+    })
+}

@@ -1,0 +1,13 @@
+//! Flows rebuilt: from messages alone, and from a real broker.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail as loudly as the test")]
+
+mod discovery;
+mod foreign;
+mod history;
+mod json;
+mod live;
+mod order;
+mod read;
+mod state;
+mod tree;

@@ -1,0 +1,133 @@
+use laban_flow::{Reactions, Since, State};
+use laban_wire::EventId;
+
+use crate::history::{History, cancelled, declared, dispatched, shop};
+
+fn reactions() -> Reactions {
+    shop().into_iter().collect()
+}
+
+#[test]
+fn completed_when_nothing_is_awaited() {
+    let flow = dispatched("4711").flow(&reactions());
+    assert_eq!((flow.state, flow.awaited.len()), (State::Completed, 0));
+    let latest = flow.steps.iter().map(|step| step.at).max();
+    assert_eq!((flow.started_at, flow.ended_at), (flow.steps[0].at, latest));
+}
+
+#[test]
+fn running_names_every_reaction_that_is_missing() {
+    let mut history = dispatched("4711");
+    history.messages.retain(|message| message.stream != "PAYMENT" && message.stream != "SHIPPING");
+    let flow = history.flow(&reactions());
+    assert_eq!((flow.state, flow.ended_at), (State::Running, None));
+    let placed = flow.steps[0].id;
+    let reserved = EventId::derived(placed, "inventory", "reserve", 0);
+    let awaited: Vec<_> =
+        flow.awaited.iter().map(|a| (a.service.as_str(), a.handler.as_str(), a.cause)).collect();
+    assert_eq!(awaited, [("payment", "charge", placed), ("shipping", "dispatch", reserved)]);
+    assert_eq!(flow.awaited[1].event.as_str(), "inventory.reserved");
+}
+
+#[test]
+fn a_failed_attempt_settles_nothing_and_tells_when_the_next_is_due() {
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.reaction("inventory._handled", placed, "order.placed", "reserve");
+    history.retrying("payment", placed, "order.placed", "charge", 1);
+    let flow = history.flow(&reactions());
+    assert_eq!((flow.state, flow.awaited.len()), (State::Running, 1));
+    assert_eq!(flow.awaited[0].handler, "charge");
+    assert_eq!(flow.awaited[0].next_at, flow.steps.iter().find_map(|step| step.next_at));
+    assert!(flow.awaited[0].next_at.is_some());
+}
+
+#[test]
+fn the_same_handler_of_another_service_settles_nothing() {
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.reaction("shop._handled", placed, "order.placed", "charge");
+    let reactions = Reactions::from_iter([declared("payment", "charge", "order.placed", &[])]);
+    assert_eq!(history.flow(&reactions).state, State::Running);
+}
+
+#[test]
+fn compensated_when_a_compensation_has_emitted_an_event() {
+    let flow = cancelled("4711").flow(&reactions());
+    assert_eq!((flow.state, flow.awaited.as_slice()), (State::Compensated, &[][..]));
+
+    // A compensation with nothing to undo leaves `_handled`.
+    let mut history = cancelled("4711");
+    let released = history.messages.iter_mut().find(|m| m.subject.starts_with("inventory.released"));
+    released.unwrap().subject = "inventory._handled.4711".to_owned();
+    assert_eq!(history.flow(&reactions()).state, State::Completed);
+
+    // While something is awaited the flow runs.
+    history = cancelled("4711");
+    history.messages.retain(|m| !m.subject.starts_with("order.cancelled"));
+    assert_eq!(history.flow(&reactions()).state, State::Running);
+}
+
+#[test]
+fn dead_until_the_work_is_done_after_all() {
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.retrying("payment", placed, "order.placed", "charge", 1);
+    history.dead("payment", placed, "order.placed", "charge", 2);
+    let flow = history.flow(&reactions());
+    assert_eq!((flow.state, flow.ended_at), (State::Dead, None), "inventory is still awaited");
+    assert_eq!(flow.awaited.len(), 1);
+    let letter = flow.dead_letters().next().unwrap();
+    assert_eq!(letter.error.as_deref(), Some("connection refused"));
+    assert_eq!(letter.reason, Some(laban_wire::DeadReason::Exhausted));
+
+    history.reaction("inventory._handled", placed, "order.placed", "reserve");
+    let flow = history.flow(&reactions());
+    assert_eq!(flow.state, State::Dead, "another handler's outcome is no cure");
+    assert!(flow.ended_at.is_some());
+
+    // A redrive: a failed attempt does not help, an outcome does, and it may end dead once more.
+    history.retrying("payment", placed, "order.placed", "charge", 1);
+    assert_eq!(history.flow(&reactions()).state, State::Dead);
+    history.dead("payment", placed, "order.placed", "charge", 2);
+    let flow = history.flow(&reactions());
+    assert_eq!((flow.state, flow.dead_letters().count()), (State::Dead, 1));
+    assert!(flow.steps.iter().all(|step| !step.duplicate), "each dead letter is a fact of its own");
+    history.reaction("payment._handled", placed, "order.placed", "charge");
+    let flow = history.flow(&reactions());
+    assert_eq!((flow.state, flow.dead_letters().count()), (State::Completed, 0));
+}
+
+#[test]
+fn a_consumer_owes_nothing_about_events_from_before_its_start() {
+    let mut history = History::new("4711");
+    history.root("order.placed");
+    let at = history.messages[0].at;
+    let state = |since: Since| {
+        let mut late = declared("audit", "note", "order.placed", &[]);
+        late.since = since;
+        history.flow(&Reactions::from_iter([late])).state
+    };
+    assert_eq!(state(Since::Sequence(1)), State::Running);
+    assert_eq!(state(Since::Sequence(2)), State::Completed);
+    assert_eq!(state(Since::Time(at)), State::Running);
+    assert_eq!(state(Since::Time(at + time::Duration::seconds(1))), State::Completed);
+}
+
+#[test]
+fn two_consumers_of_one_handler_await_one_reaction() {
+    let mut history = History::new("4711");
+    history.root("order.placed");
+    let charge = declared("payment", "charge", "order.placed", &[]);
+    let flow = history.flow(&Reactions::from_iter([charge.clone(), charge]));
+    assert_eq!(flow.awaited.len(), 1);
+}
+
+#[test]
+fn nobody_can_tell_what_an_at_least_once_handler_owes() {
+    let mut history = History::new("4711");
+    history.root("order.placed");
+    let mut telemetry = declared("metering", "count", "order.placed", &[]);
+    telemetry.at_least_once = true;
+    assert_eq!(history.flow(&Reactions::from_iter([telemetry])).state, State::Completed);
+}

@@ -1,0 +1,169 @@
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer};
+use demo::audit::{Audit, audit};
+use demo::orders::{Placed, Plan, place};
+use demo::traces::Wanted;
+use demo::{Error, History, Mesh, Progress, Service, Settings, settle};
+use futures_util::TryStreamExt as _;
+use laban_wire::FlowId;
+
+use crate::Outcome;
+
+/// How long flows may take to end.
+const SETTLE: Duration = Duration::from_secs(90);
+/// How many orders are under way at a time.
+const AT_ONCE: usize = 16;
+
+/// A shop that runs.
+pub struct Shop {
+    /// Its processes.
+    pub mesh: Mesh,
+}
+
+/// All there is to know when it is over.
+pub struct Over {
+    /// All that the streams hold.
+    pub history: History,
+    /// What came of the orders.
+    pub audit: Audit,
+}
+
+impl Shop {
+    /// A shop whose spans go to the own receiver.
+    ///
+    /// # Errors
+    /// When a part cannot be started.
+    pub async fn open() -> Outcome<Self> {
+        Self::with(Settings::default()).await
+    }
+
+    /// A shop whose spans go to the own receiver, and that is otherwise as the settings say.
+    ///
+    /// # Errors
+    /// When a part cannot be started.
+    pub async fn with(settings: Settings) -> Outcome<Self> {
+        let settings = Settings { traces: Wanted::Receiver, ack_wait: Duration::from_secs(2), ..settings };
+        Ok(Self { mesh: Mesh::start(settings).await? })
+    }
+
+    /// A shop whose spans go to Jaeger if one is at hand; with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere.
+    ///
+    /// # Errors
+    /// When a part cannot be started.
+    pub async fn with_jaeger() -> Outcome<Self> {
+        let settings = Settings { traces: Wanted::from_env(), ..Settings::default() };
+        Ok(Self { mesh: Mesh::start(settings).await? })
+    }
+
+    /// Places the orders; the future borrows nothing, so that the shop can be troubled meanwhile.
+    pub fn place(&self, plan: &Plan) -> impl Future<Output = Vec<Placed>> + use<> {
+        let (door, orders) = (self.mesh.door(), plan.orders.clone());
+        async move { place(&door, &orders, AT_ONCE, &Progress::Silent.stage("", 0)).await }
+    }
+
+    /// Waits until all flows have ended, and audits everything.
+    ///
+    /// # Errors
+    /// With what is awaited, when some do not end.
+    pub async fn over(&self, plan: &Plan, placed: &[Placed]) -> Outcome<Over> {
+        let history = self.settled(placed.iter().filter_map(|one| one.flow.as_ref())).await?;
+        let audit = audit(plan, placed, &history, &self.mesh.books())?;
+        Ok(Over { history, audit })
+    }
+
+    /// Waits until these flows have ended, and returns all that the streams hold then.
+    ///
+    /// # Errors
+    /// With what is awaited, when some do not end.
+    pub async fn settled(&self, flows: impl IntoIterator<Item = &FlowId>) -> Outcome<History> {
+        let mut history = self.history().await?;
+        let stage = Progress::Silent.stage("", 0);
+        let unsettled = settle(&self.mesh, &mut history, flows, SETTLE, &stage).await?;
+        if unsettled.0.is_empty() { Ok(history) } else { Err(unsettled.to_string().into()) }
+    }
+
+    /// All that the streams hold now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn history(&self) -> Outcome<History> {
+        Ok(History::read(self.mesh.client().await?).await?)
+    }
+
+    /// Orders and everything about them, from beginning to end, with nothing in the way: that the shop still works.
+    ///
+    /// # Errors
+    /// With what is not as it should be.
+    pub async fn serves(&self, plan: &Plan) -> Outcome<Over> {
+        let placed = self.place(plan).await;
+        self.over(plan, &placed).await
+    }
+
+    /// Whether all services are still the processes that they were.
+    ///
+    /// # Errors
+    /// With the log of one that has ended.
+    pub fn all_alive(&self) -> Result<(), Error> {
+        self.mesh.check()
+    }
+}
+
+impl Over {
+    /// Fails unless all is as planned.
+    ///
+    /// # Panics
+    /// With what is not.
+    #[track_caller]
+    pub fn assert_as_planned(&self, plan: &Plan) {
+        let Audit { findings, .. } = &self.audit;
+        assert!(
+            findings.is_empty(),
+            "expected nothing to find, found {}:\n  {}",
+            findings.len(),
+            findings.join("\n  ")
+        );
+        let totals = |flows, completed, duplicates, dead, stuck| {
+            format!("{flows} flows, {completed} completed, {duplicates} duplicates, {dead} dead, {stuck} stuck")
+        };
+        let Audit { flows, completed, duplicates, dead, stuck, .. } = &self.audit;
+        assert_eq!(
+            totals(*flows, completed.len(), *duplicates, *dead, *stuck),
+            totals(plan.flows(), plan.completed(), 0, 0, 0),
+            "left: what came of the orders; right: what should have"
+        );
+        assert!(self.audit.books_balanced, "expected the books to balance");
+    }
+}
+
+/// All consumers of the services.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn consumers(client: &async_nats::Client) -> Outcome<Vec<consumer::Info>> {
+    let context = jetstream::new(client.clone());
+    let mut all = Vec::new();
+    for service in Service::ALL {
+        let stream = context.get_stream(service.name().to_uppercase()).await?;
+        all.extend(stream.consumers().try_collect::<Vec<_>>().await?);
+    }
+    Ok(all)
+}
+
+/// How often each consumer delivered a message again, by name: deliveries beyond one for each message.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn redeliveries(client: &async_nats::Client) -> Outcome<Vec<(String, u64)>> {
+    let context = jetstream::new(client.clone());
+    let mut all = Vec::new();
+    for info in consumers(client).await? {
+        let stream = context.get_stream(&info.stream_name).await?;
+        let subjects = stream.info_with_subjects(&info.config.filter_subject).await?;
+        let subjects: Vec<(String, usize)> = subjects.try_collect().await?;
+        let messages: usize = subjects.iter().map(|(_, count)| count).sum();
+        let again = info.delivered.consumer_sequence.saturating_sub(messages as u64);
+        all.push((info.name, again));
+    }
+    Ok(all)
+}

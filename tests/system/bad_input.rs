@@ -1,0 +1,243 @@
+//! Bad input ends as a clear error to whoever sent it, or as a dead letter with a reason. It stops nobody, and no flow is lost.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, jetstream};
+use demo::orders::Plan;
+use demo::Settings;
+use laban_flow::{Flow, State};
+use laban_testkit::{Broker, wait};
+use laban_tests::{Outcome, RawHttp, RawNats, Shop, headers};
+use laban_wire::FlowId;
+
+use crate::foreign::body;
+
+/// Those who react to `order.placed`.
+const READERS: [&str; 3] = ["inventory", "notification", "payment"];
+const SOON: Duration = Duration::from_secs(60);
+
+/// Waits until each reader has a dead letter for this flow, and looks for `hint` in the reason of each.
+async fn assert_dead(shop: &Shop, key: &str, hint: &str) -> Outcome<Flow> {
+    let id = FlowId::new(key)?;
+    let mut history = shop.history().await?;
+    let mut last = None;
+    let dead = wait::until("three dead letters", SOON, async || {
+        if history.read_on().await.is_ok() {
+            last = history.flow(&id);
+        }
+        last.as_ref().is_some_and(|flow| flow.dead_letters().count() == READERS.len())
+    });
+    let dead = dead.await;
+    let flow = last.ok_or_else(|| format!("flow {key:?}: no stream has a record of it"))?;
+    let mut readers: Vec<&str> = flow.dead_letters().map(|step| step.service.as_str()).collect();
+    readers.sort_unstable();
+    assert!(dead.is_ok(), "flow {key:?}: expected dead letters of {READERS:?}, there are those of {readers:?}");
+    assert_eq!((readers.as_slice(), flow.state), (&READERS[..], State::Dead), "flow {key:?}");
+    for letter in flow.dead_letters() {
+        let reason = letter.error.as_deref().unwrap_or_default();
+        assert!(reason.contains(hint), "flow {key:?}: expected {hint:?} in the reason, it is {reason:?}");
+    }
+    Ok(flow)
+}
+
+/// After all that, the shop still works, and its services are the processes that they were.
+async fn assert_serves(shop: &Shop, seed: u64, aside: &[&str]) -> Outcome {
+    let plan = Plan::new(20, seed);
+    let placed = shop.place(&plan).await;
+    let mut over = shop.over(&plan, &placed).await?;
+    over.audit.findings.retain(|finding| {
+        !aside.iter().any(|key| *finding == format!("flow {key}: nobody ordered it"))
+    });
+    over.assert_as_planned(&plan);
+    shop.all_alive()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_hears_what_is_wrong_with_its_request() -> Outcome {
+    let shop = Shop::open().await?;
+    let plan = Plan::malformed();
+    assert!(plan.refused() >= 20, "expected many malformed requests, there are {}", plan.refused());
+    shop.serves(&plan).await?.assert_as_planned(&plan);
+    assert_serves(&shop, 50, &[]).await
+}
+
+/// Line breaks in headers: HTTP itself refuses them, percent-encoded ones in baggage are text.
+#[tokio::test]
+async fn line_breaks_in_http_headers_do_no_harm() -> Outcome {
+    let shop = Shop::open().await?;
+    let url = shop.mesh.door().url().ok_or("expected the shop to be open")?;
+    let order = |id: &str| {
+        let lines = serde_json::json!([{ "sku": "mug", "quantity": 1, "unit_price_cents": 900 }]);
+        let body = serde_json::json!({ "order_id": id, "customer": "ada", "card": "visa", "lines": lines });
+        body.to_string().into_bytes()
+    };
+    for lines in [
+        &b"idempotency-key: a\rb\r\n"[..],
+        b"idempotency-key: a\x00b\r\n",
+        b"idempotency-key: a\r\n b: c\r\n",
+        b"trace\rparent: x\r\n",
+        b"no colon\r\n",
+    ] {
+        let (status, answer) = RawHttp::post(&url, lines, &order("never")).await?;
+        assert_eq!(status, 400, "expected {:?} to be refused: {answer}", String::from_utf8_lossy(lines));
+    }
+    let taken = [
+        ("baggage", &b"baggage: user=ada%0D%0ANats-Rollup:%20all,x=%00\r\n"[..]),
+        ("tracestate", b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\ntracestate: a=b,\t c=d\r\n"),
+        ("traceparent", b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736\r\n"),
+    ];
+    let mut flows = Vec::new();
+    for (id, lines) in taken {
+        let (status, answer) = RawHttp::post(&url, lines, &order(id)).await?;
+        assert_eq!(status, 202, "expected {:?} to be taken: {answer}", String::from_utf8_lossy(lines));
+        flows.push(FlowId::new(id)?);
+    }
+    let history = shop.settled(&flows).await?;
+    assert_eq!(history.ids().count(), flows.len(), "expected nothing of the orders that were refused");
+    for id in &flows {
+        let flow = history.flow(id).ok_or_else(|| format!("expected flow {id} to be there"))?;
+        assert_eq!(flow.state, State::Completed, "flow {id}");
+        let rollup = history.messages(id).iter().any(|stored| stored.headers.get("Nats-Rollup").is_some());
+        assert!(!rollup, "flow {id}: expected no header made of baggage");
+    }
+    shop.all_alive()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_that_cannot_be_understood_are_dead_letters() -> Outcome {
+    const ID: &str = "id=0199f3c2-0000-7000-8000-000000000001";
+    let shop = Shop::open().await?;
+    let context = jetstream::new(shop.mesh.client().await?);
+    let laban = |value: String| headers([("Laban", value.as_str())]);
+    let cases = [
+        ("broken off", HeaderMap::new(), b"{\"order_id\": \"broken".to_vec(), "EOF while parsing"),
+        ("no text", HeaderMap::new(), b"\xff\xfe\x00".to_vec(), "expected value"),
+        ("nothing", HeaderMap::new(), Vec::new(), "EOF while parsing"),
+        ("another shape", HeaderMap::new(), b"{\"order_id\": \"another shape\"}".to_vec(), "missing field `customer`"),
+        ("another flow", HeaderMap::new(), body("somebody else's"), "somebody else's"),
+        ("later", laban(format!("{ID} v=99")), body("later"), "version 99"),
+        ("no id", laban("v=1".into()), body("no id"), "field `id`"),
+        ("no version", laban(format!("{ID} v=one")), body("no version"), "field `v`"),
+    ];
+    for (key, headers, body, _) in &cases {
+        let subject = format!("order.placed.{}", FlowId::new(key)?.token());
+        context.publish_with_headers(subject, headers.clone(), body.clone().into()).await?.await?;
+    }
+    for (key, _, _, hint) in &cases {
+        assert_dead(&shop, key, hint).await?;
+    }
+    let aside: Vec<&str> = cases.iter().map(|(key, ..)| *key).collect();
+    assert_serves(&shop, 51, &aside).await
+}
+
+/// A subject that is no flow: stored when it has three parts, and then a dead letter; refused at once otherwise.
+#[tokio::test]
+async fn subjects_that_name_no_flow() -> Outcome {
+    let shop = Shop::open().await?;
+    let context = jetstream::new(shop.mesh.client().await?);
+    context.publish("order.placed.Köln", body("Köln").into()).await?.await?;
+    assert_dead(&shop, "Köln", "`Köln` is not an escaped flow id").await?;
+    let unheard = context.publish("order.placed.a.b", body("a.b").into()).await?.await;
+    assert!(unheard.is_err(), "expected a publisher with an unescaped id to hear that no stream takes it");
+    let plan = Plan::new(10, 52);
+    let placed = shop.place(&plan).await;
+    let over = shop.over(&plan, &placed).await?;
+    assert_eq!((over.audit.stuck, over.audit.flows), (0, 10), "{:?}", over.audit.findings);
+    shop.all_alive()?;
+    Ok(())
+}
+
+/// Header blocks that a client library refuses to read; a broker stores them all the same.
+#[tokio::test]
+async fn header_blocks_that_no_client_would_write() -> Outcome {
+    let shop = Shop::open().await?;
+    let cases: [(&str, &[u8], &str); 11] = [
+        ("no-colon", b"NATS/1.0\r\nno colon\r\n\r\n", "header block"),
+        ("blank-in-name", b"NATS/1.0\r\nbad name: x\r\n\r\n", "header block"),
+        ("no-name", b"NATS/1.0\r\n: x\r\n\r\n", "header block"),
+        ("no-utf8", b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n", "header block"),
+        ("no-version", b"HTTP/1.1\r\nx: y\r\n\r\n", "header block"),
+        ("cr-in-value", b"NATS/1.0\r\nx: a\rb\r\n\r\n", "header block"),
+        ("lf-in-value", b"NATS/1.0\r\nx: a\nb\r\n\r\n", "header block"),
+        ("cr-in-name", b"NATS/1.0\r\na\rb: x\r\n\r\n", "header block"),
+        ("odd-status", b"NATS/1.0 many\r\n\r\n", "header block"),
+        ("empty", b"\r\n", "header block"),
+        ("continued", b"NATS/1.0\r\nLaban: id=1\r\n more\r\n\r\n", "field `id`"),
+    ];
+    let mut raw = RawNats::connect(shop.mesh.broker().port()).await?;
+    for (key, block, _) in cases {
+        raw.publish(&format!("order.placed.{key}"), block, &body(key)).await?;
+    }
+    for (key, _, hint) in cases {
+        assert_dead(&shop, key, hint).await.map_err(|error| format!("{key}: {error}"))?;
+    }
+    let aside: Vec<&str> = cases.iter().map(|(key, ..)| *key).collect();
+    assert_serves(&shop, 53, &aside).await
+}
+
+/// A stored message that looks like the broker's own words about a request.
+#[tokio::test]
+async fn messages_that_speak_for_the_broker_are_not_believed() -> Outcome {
+    let shop = Shop::open().await?;
+    let cases: [(&str, &[u8]); 6] = [
+        ("s100", b"NATS/1.0 100 Idle Heartbeat\r\n\r\n"),
+        ("s204", b"NATS/1.0 204 EOB\r\n\r\n"),
+        ("s404", b"NATS/1.0 404 No Messages\r\n\r\n"),
+        ("s408", b"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 0\r\n\r\n"),
+        ("s409", b"NATS/1.0 409 Consumer Deleted\r\n\r\n"),
+        ("s503", b"NATS/1.0 503\r\n\r\n"),
+    ];
+    let mut raw = RawNats::connect(shop.mesh.broker().port()).await?;
+    for (key, block) in cases {
+        raw.publish(&format!("order.placed.{key}"), block, &body(key)).await?;
+    }
+    // A status says nothing about the event: the body is an order.
+    let flows: Vec<FlowId> = cases.iter().map(|(key, _)| FlowId::new(key)).collect::<Result<_, _>>()?;
+    let history = shop.settled(&flows).await?;
+    for id in &flows {
+        let flow = history.flow(id).ok_or_else(|| format!("expected flow {id} to be there"))?;
+        assert_eq!(flow.state, State::Completed, "flow {id}: {:?}", flow.steps);
+    }
+    shop.all_alive()?;
+    Ok(())
+}
+
+/// Over the broker's limit: an order is refused; a record that outgrows it on the way is a dead letter without its body.
+#[tokio::test]
+async fn payloads_over_the_limit() -> Outcome {
+    const LIMIT: usize = 4096;
+    let broker = Broker::builder().max_payload(LIMIT).start().await?;
+    let shop = Shop::with(Settings { broker: Some(broker), ..Settings::default() }).await?;
+    let url = shop.mesh.door().url().ok_or("expected the shop to be open")?;
+    let http = reqwest::Client::new();
+    let order = |id: &str, bytes: usize| {
+        let line = |n: usize| serde_json::json!({ "sku": format!("mug{n:057}"), "quantity": 1, "unit_price_cents": 900 });
+        let lines: Vec<_> = (0..bytes / 100).map(line).collect();
+        serde_json::json!({ "order_id": id, "customer": "ada", "card": "visa", "lines": lines })
+    };
+    let answer = http.post(&url).json(&order("too large", 6_000)).send().await?;
+    let (status, said) = (answer.status().as_u16(), answer.text().await?);
+    assert_eq!(status, 422, "expected the order to be refused: {said}");
+    for expected in ["not_taken", "4096", "max_payload"] {
+        assert!(said.contains(expected), "expected {expected:?} in: {said}");
+    }
+
+    // It just fits; what inventory finds missing of it does not.
+    let answer = http.post(&url).json(&order("just fits", 3_000)).send().await?;
+    assert_eq!(answer.status().as_u16(), 202, "expected the order to be taken: {}", answer.text().await?);
+    let id = FlowId::new("just fits")?;
+    let mut history = shop.settled([&id]).await?;
+    let dead = wait::until("a dead letter", SOON, async || {
+        let read = history.read_on().await.is_ok();
+        read && history.flow(&id).is_some_and(|flow| flow.state == State::Dead)
+    });
+    let dead = dead.await;
+    let flow = history.flow(&id).ok_or("expected the flow to be there")?;
+    assert!(dead.is_ok(), "expected a dead letter: {:?}", flow.steps);
+    let letter = flow.dead_letters().next().ok_or("expected a dead letter")?;
+    let reason = letter.error.as_deref().unwrap_or_default();
+    assert!(reason.contains("4096") && reason.contains("inventory.rejected"), "expected the limit in: {reason}");
+    assert_serves(&shop, 54, &["just fits"]).await
+}

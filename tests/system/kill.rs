@@ -1,0 +1,72 @@
+//! `kill -9` of a service in the middle, then its restart: the same totals, nothing twice.
+
+use std::time::Duration;
+
+use demo::audit::ends;
+use demo::orders::Plan;
+use demo::{Service, Settings};
+use laban_testkit::wait;
+use laban_tests::{Outcome, Shop};
+
+/// How many orders, and after how many ends the service is killed.
+const ORDERS: usize = 200;
+const DEATHS: [usize; 2] = [40, 90];
+
+/// Handlers wait a little between their entry in the books and their return: there a crash hurts most.
+const PAUSE_MS: &str = "20";
+
+async fn survives_the_death_of(service: Service) -> Outcome {
+    let env = vec![("SHOP_PAUSE_MS", PAUSE_MS.to_owned())];
+    let mut shop = Shop::with(Settings { env, ..Settings::default() }).await?;
+    let plan = Plan::new(ORDERS, 10 + service as u64);
+    let placing = shop.place(&plan);
+    let (placed, killed) = tokio::join!(placing, kill(&mut shop, service));
+    killed?;
+    shop.over(&plan, &placed).await?.assert_as_planned(&plan);
+    Ok(())
+}
+
+/// Kills the service and starts it again, each time that so many flows have ended.
+async fn kill(shop: &mut Shop, service: Service) -> Outcome {
+    let mut history = shop.history().await?;
+    for death in DEATHS {
+        let mut ended = 0;
+        let what = format!("{death} flows to end, to kill {service:?} then");
+        wait::until(what, Duration::from_secs(60), async || {
+            if history.read_on().await.is_ok() {
+                ended = history.ids().filter(|id| !ends(&history, id).is_empty()).count();
+            }
+            ended >= death
+        })
+        .await?;
+        assert!(ended < ORDERS, "expected to kill {service:?} in the middle, but all flows have ended");
+        shop.mesh.kill_service(service);
+        shop.mesh.start_service(service)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_order_service_is_killed() -> Outcome {
+    survives_the_death_of(Service::Order).await
+}
+
+#[tokio::test]
+async fn the_payment_service_is_killed() -> Outcome {
+    survives_the_death_of(Service::Payment).await
+}
+
+#[tokio::test]
+async fn the_inventory_service_is_killed() -> Outcome {
+    survives_the_death_of(Service::Inventory).await
+}
+
+#[tokio::test]
+async fn the_shipping_service_is_killed() -> Outcome {
+    survives_the_death_of(Service::Shipping).await
+}
+
+#[tokio::test]
+async fn the_notification_service_is_killed() -> Outcome {
+    survives_the_death_of(Service::Notification).await
+}

@@ -1,0 +1,11 @@
+//! The shop as a whole: real processes, a real broker, a real Jaeger.
+//!
+//! The services' programs must be built before: `make test` does.
+
+mod bad_input;
+mod cli;
+mod foreign;
+mod jaeger;
+mod kill;
+mod recovery;
+mod refusals;
