@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connection;
+mod dead;
 mod dev;
 mod failure;
 mod flow;
@@ -29,6 +30,7 @@ enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     Dev(dev::Args),
     Flow(flow::Args),
+    Dead(dead::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Dev(args) => dev::run(args).await,
             Command::Flow(args) => flow::run(args, &cli.connection).await,
+            Command::Dead(args) => dead::run(args, &cli.connection).await,
         }
     });
     // A download that was given up must not be waited for.

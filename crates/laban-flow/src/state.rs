@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
-use laban_wire::{EventId, EventType};
+use laban_wire::{EventId, EventType, REDRIVE};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -58,14 +58,14 @@ fn work(step: &Step) -> Option<Work<'_>> {
 
 /// What is still to come: for every event, each declared reaction to it that has no outcome; in the order of the events.
 pub(crate) fn awaited(steps: &[Step], reactions: &Reactions) -> Vec<Awaited> {
-    let settled: HashSet<Work<'_>> = steps.iter().filter(|step| step.settles()).filter_map(work).collect();
+    let settled = settled(steps);
     let mut asked = HashSet::new();
     let mut awaited = Vec::new();
     for step in steps {
         let Ok(event) = step.full_name().parse::<EventType>() else { continue };
         for declared in reactions.to(&event).iter().filter(|declared| declared.owes(step)) {
             let work = (step.id, declared.service.as_str(), declared.handler.as_str());
-            if settled.contains(&work) || !asked.insert(work) {
+            if settled.contains_key(&work) || !asked.insert(work) {
                 continue;
             }
             awaited.push(Awaited {
@@ -85,15 +85,27 @@ pub(crate) fn awaited(steps: &[Step], reactions: &Reactions) -> Vec<Awaited> {
     awaited
 }
 
-/// The dead letters that stand: no later record of the same work is an outcome. As indexes of steps.
-pub(crate) fn standing_dead_letters(steps: &[Step]) -> BTreeSet<usize> {
-    let mut last = HashMap::<Work<'_>, usize>::new();
+/// The work that has come to an end, each with the record that ended it last. A redrive opens a dead letter again, and
+/// nothing else.
+fn settled(steps: &[Step]) -> HashMap<Work<'_>, usize> {
+    let mut last = HashMap::new();
     // One service's records of one flow are in one stream, so later in the order is later in that stream.
-    for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.settles()) {
-        if let Some(work) = work(step) {
+    for (index, step) in steps.iter().enumerate() {
+        let Some(work) = work(step) else { continue };
+        if step.settles() {
             last.insert(work, index);
+        } else if step.event == REDRIVE
+            && last.get(&work).is_some_and(|last: &usize| steps[*last].is_dead_letter())
+        {
+            last.remove(&work);
         }
     }
+    last
+}
+
+/// The dead letters that stand: no later record of the same work is an outcome or a redrive. As indexes of steps.
+pub(crate) fn standing_dead_letters(steps: &[Step]) -> BTreeSet<usize> {
+    let last = settled(steps);
     let nobodys = steps.iter().enumerate().filter(|(_, s)| s.is_dead_letter() && work(s).is_none());
     let nobodys = nobodys.map(|(index, _)| index);
     last.into_values().filter(|index| steps[*index].is_dead_letter()).chain(nobodys).collect()

@@ -1,4 +1,4 @@
-use laban_wire::{DEAD, Dead, DeadReason, EventId, EventType, Message, Millis, RETRYING, Retrying};
+use laban_wire::{DEAD, Dead, DeadReason, EventId, EventType, Message, Millis, REDRIVE, RETRYING, Retrying};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -103,9 +103,9 @@ impl Step {
         format!("{}.{}", self.service, self.event)
     }
 
-    /// Whether a reaction has come to its end with this record: anything but a failed attempt.
+    /// Whether a reaction has come to its end with this record: anything but a failed attempt, or a request for another.
     pub(crate) fn settles(&self) -> bool {
-        self.event != RETRYING
+        self.event != RETRYING && self.event != REDRIVE
     }
 
     pub(crate) fn is_dead_letter(&self) -> bool {

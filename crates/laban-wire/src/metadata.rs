@@ -16,3 +16,5 @@ pub const COMPENSATES: &str = "laban.compensates";
 pub const EMITS: &str = "laban.emits";
 /// On a consumer, with any value: the handler takes effect at least once, and leaves no record when it emits nothing.
 pub const AT_LEAST_ONCE: &str = "laban.at_least_once";
+/// On the consumer of a service's own redrives: the service. It reacts to no event.
+pub const REDRIVES: &str = "laban.redrives";

@@ -52,14 +52,22 @@ pub enum Error {
         /// Whether trying again may help: the broker was away, rather than the event at fault.
         transient: bool,
     },
-    /// The drain came to its deadline with work unfinished. The broker delivers it again to another instance.
+    /// What the program runs beside its handlers ([`Running::spawn`](crate::Running::spawn)) failed.
+    #[error("service {service}: stopped: {reason}")]
+    Beside {
+        /// The service.
+        service: String,
+        /// Why.
+        reason: String,
+    },
+    /// The drain came to its deadline with work unfinished. The broker delivers events again to another instance.
     #[error(
-        "service {service}: {unfinished} deliveries were still being handled {after_ms} ms after the stop"
+        "service {service}: {unfinished} deliveries or other tasks were still at work {after_ms} ms after the stop"
     )]
     Drain {
         /// The service.
         service: String,
-        /// Deliveries not finished.
+        /// Deliveries and other tasks not finished.
         unfinished: usize,
         /// The deadline.
         after_ms: u128,

@@ -111,33 +111,47 @@ impl Record {
         };
         let service = on.service().parse()?;
         let body = serde_json::to_vec(&Handled { input: Some(input) })?;
-        Self::test(EventType::system(&service, HANDLED), &event.flow_key(), body, on)
+        Self::test(EventType::system(&service, HANDLED), &event.flow_key(), body, Some(on))
     }
 
-    /// A record made up for a unit test of a [`FlowState`]: this event was emitted.
+    /// A record made up for a unit test of a [`FlowState`]: this event was emitted without a cause, as a flow's first is.
     ///
     /// # Errors
     /// When the event does not serialize, or has no flow.
     pub fn test_emitted<E: Event>(event: &E) -> Result<Self, BoxError> {
-        let name = EventType::from_static(E::NAME);
-        Self::test(name.clone(), &event.flow_key(), serde_json::to_vec(event)?, name)
+        let body = serde_json::to_vec(event)?;
+        Self::test(EventType::from_static(E::NAME), &event.flow_key(), body, None)
     }
 
-    fn test(event: EventType, flow_key: &str, payload: Vec<u8>, on: EventType) -> Result<Self, BoxError> {
-        let reaction = Reaction {
+    /// A record made up for a unit test of a [`FlowState`]: this event was emitted in reaction to a `Cause`.
+    ///
+    /// # Errors
+    /// When the event does not serialize, or has no flow.
+    pub fn test_emitted_on<Cause: Event, E: Event>(event: &E) -> Result<Self, BoxError> {
+        let (name, cause) = (EventType::from_static(E::NAME), EventType::from_static(Cause::NAME));
+        Self::test(name, &event.flow_key(), serde_json::to_vec(event)?, Some(cause))
+    }
+
+    fn test(
+        event: EventType,
+        flow_key: &str,
+        payload: Vec<u8>,
+        on: Option<EventType>,
+    ) -> Result<Self, BoxError> {
+        let reaction = on.map(|on| Reaction {
             cause: EventId::root(),
             on,
             handler: "test".to_owned(),
             attempt: 1,
             queue_ms: Millis::default(),
             handle_ms: Millis::default(),
-        };
+        });
         Ok(Self::of(Arc::new(Message {
             stream: "TEST".to_owned(),
             seq: 1,
             at: time::OffsetDateTime::UNIX_EPOCH,
             subject: Subject::new(event, FlowId::new(flow_key)?),
-            meta: Meta { id: EventId::root(), version: None, reaction: Some(reaction) },
+            meta: Meta { id: EventId::root(), version: None, reaction },
             trace: None,
             payload: payload.into(),
         })))
@@ -175,8 +189,9 @@ mod tests {
         assert!(handled.handled::<Paid>() && handled.handled::<Half>() && !handled.handled::<Reserved>());
         assert_eq!(handled.input::<Half>().unwrap(), Some(Half::Paid(paid())));
         assert!(!handled.has_emitted::<Paid>());
-        let emitted = Record::test_emitted(&paid()).unwrap();
+        let emitted = Record::test_emitted_on::<Reserved, _>(&paid()).unwrap();
         assert_eq!(emitted.emitted::<Paid>().unwrap(), Some(paid()));
+        assert!(emitted.handled::<Reserved>() && !emitted.handled::<Paid>());
         assert_eq!(emitted.input::<Paid>().unwrap(), None);
     }
 }

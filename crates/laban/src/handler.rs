@@ -1,4 +1,4 @@
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -160,11 +160,14 @@ fn same_flow(input: &impl Input, subject: &FlowId) -> Result<(), BoxError> {
 
 /// A panic is an error to retry: it may have been about the moment, and the attempts are counted.
 async fn caught(run: impl Future<Output = End>) -> End {
-    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
-        End::Retry(format!("panicked: {}", said.unwrap_or_else(|| "no message".to_owned())).into())
-    })
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| End::Retry(panic_text(&*panic).into()))
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("no message"))
 }
 
 /// `shop::inventory::reserve` → `reserve`. A closure has no name of its own.

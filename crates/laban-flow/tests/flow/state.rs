@@ -131,3 +131,21 @@ fn nobody_can_tell_what_an_at_least_once_handler_owes() {
     telemetry.at_least_once = true;
     assert_eq!(history.flow(&Reactions::from_iter([telemetry])).state, State::Completed);
 }
+
+#[test]
+fn a_redrive_opens_a_dead_letter_again_and_nothing_else() {
+    let only_charge: Reactions = [declared("payment", "charge", "order.placed", &[])].into_iter().collect();
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    assert_eq!(history.flow(&only_charge).state, State::Running, "nothing was dead");
+    history.dead("payment", placed, "order.placed", "charge", 1);
+    assert_eq!(history.flow(&only_charge).state, State::Dead);
+    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    let flow = history.flow(&only_charge);
+    assert_eq!((flow.state, flow.awaited.len(), flow.dead_letters().count()), (State::Running, 1, 0));
+    history.reaction("payment.captured", placed, "order.placed", "charge");
+    assert_eq!(history.flow(&only_charge).state, State::Completed);
+    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    assert_eq!(history.flow(&only_charge).state, State::Completed, "what took effect is not opened again");
+}

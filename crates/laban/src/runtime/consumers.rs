@@ -5,21 +5,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use laban_wire::metadata::{AT_LEAST_ONCE, COMPENSATES, EMITS, EVENT, HANDLER, REDRIVES, SERVICE};
 use laban_wire::{EventType, REDRIVE, ServiceName, error_chain, home_stream};
 use tokio_util::sync::CancellationToken;
 
-use super::home::SERVICE;
 use crate::config::Config;
 use crate::definition::{Definition, Start};
-
-/// Consumer metadata: the handler.
-const HANDLER: &str = "laban.handler";
-/// Consumer metadata: the event type it reacts to.
-const EVENT: &str = "laban.event";
-/// Consumer metadata: event types that may come of it, separated by spaces.
-const EMITS: &str = "laban.emits";
-/// Consumer metadata: event types that it undoes, separated by spaces.
-const COMPENSATES: &str = "laban.compensates";
 
 /// How many deliveries may wait for an acknowledgement, over all instances. Those that wait for a retry count too, so it
 /// is far above what instances work on at a time.
@@ -52,6 +43,9 @@ impl Position {
         if !definition.compensates.is_empty() {
             let undone = join(&mut definition.compensates.iter().map(EventType::to_string));
             metadata.insert(COMPENSATES.to_owned(), undone);
+        }
+        if !definition.fenced {
+            metadata.insert(AT_LEAST_ONCE.to_owned(), "true".to_owned());
         }
         // Service and event names have no `_`, handlers no `-` or `.`: the parts cannot run into each other.
         let name = format!("{service}_{}_{}", definition.name, event.as_str().replace('.', "_"));
@@ -92,7 +86,7 @@ impl Position {
                 ack_wait: config.ack_wait,
                 max_ack_pending: MAX_ACK_PENDING,
                 max_deliver: -1,
-                metadata: HashMap::from([(SERVICE.to_owned(), service.to_string())]),
+                metadata: HashMap::from([(REDRIVES.to_owned(), service.to_string())]),
                 ..pull::Config::default()
             },
         }

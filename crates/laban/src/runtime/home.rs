@@ -6,16 +6,12 @@ use std::time::Duration;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
+use laban_wire::metadata::{SERVICE, WIRE, WIRE_VERSION};
 use laban_wire::{ServiceName, error_chain, home_stream};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::Config;
-
-/// Stream metadata: whose home it is.
-pub(crate) const SERVICE: &str = "laban.service";
-/// Stream metadata: the version of the wire format.
-const WIRE: &str = "laban.wire";
 
 /// What the service asks of its home stream.
 fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
@@ -34,7 +30,7 @@ fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
         allow_atomic_publish: true,
         metadata: HashMap::from([
             (SERVICE.to_owned(), service.to_string()),
-            (WIRE.to_owned(), "1".to_owned()),
+            (WIRE.to_owned(), WIRE_VERSION.to_owned()),
         ]),
         ..StreamConfig::default()
     }

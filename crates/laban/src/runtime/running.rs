@@ -1,9 +1,11 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Client, jetstream};
-use laban_wire::{EventType, FlowReader, home_stream};
+use futures_util::FutureExt as _;
+use laban_wire::{EventType, FlowReader, error_chain, home_stream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,9 +23,10 @@ use super::turns::Turns;
 use super::{home, lag, signals};
 use crate::config::Config;
 use crate::definition::Definition;
+use crate::handler::panic_text;
 use crate::service::Blueprint;
 use crate::telemetry::{HandlerSpans, Health, Metrics, Telemetry, serve};
-use crate::{Emitter, Error, Result};
+use crate::{BoxError, Emitter, Error, Result};
 
 /// A service that has started.
 ///
@@ -51,6 +54,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 struct Work {
     pullers: TaskTracker,
     deliveries: TaskTracker,
+    /// What the program does besides.
+    beside: TaskTracker,
+    failed: Arc<Mutex<Option<BoxError>>>,
     stop: CancellationToken,
 }
 
@@ -120,14 +126,22 @@ impl Running {
 
     /// Completes when the service begins to stop: on SIGTERM, Ctrl-C or [`stop`](Self::stop), once [`wait`](Self::wait) is
     /// waiting. For the graceful shutdown of what the program does besides.
-    pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         self.work.stop.clone().cancelled_owned()
     }
 
     /// Runs something beside the handlers, such as an HTTP server, which ends when [`stopping`](Self::stopping) completes.
-    /// The drain waits for it, so that its last spans and events leave too.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.work.deliveries.spawn(task);
+    /// The drain waits for it, so that its last spans and events leave too. If it fails or panics, the service stops, and
+    /// [`wait`](Self::wait) returns its error.
+    pub fn spawn(&self, task: impl Future<Output = Result<(), BoxError>> + Send + 'static) {
+        let (stop, failed) = (self.work.stop.clone(), Arc::clone(&self.work.failed));
+        self.work.beside.spawn(async move {
+            let ended = AssertUnwindSafe(task).catch_unwind().await;
+            if let Err(error) = ended.unwrap_or_else(|panic| Err(panic_text(&*panic).into())) {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                stop.cancel();
+            }
+        });
     }
 
     /// Where `/metrics`, `/livez` and `/readyz` are served, if they are: `LABAN_HTTP_ADDR` with the port that was bound.
@@ -162,11 +176,14 @@ impl Running {
             tracing::warn!(service = %self.core.service, "the last acknowledgements may not have left; the broker will deliver again");
         }
         let service = self.core.service.clone();
+        let failed = self.work.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let result = match drained {
-            Ok(()) => Ok(()),
+            Ok(()) => failed.map_or(Ok(()), |error| {
+                Err(Error::Beside { service: service.to_string(), reason: error_chain(error.as_ref()) })
+            }),
             Err(_) => Err(Error::Drain {
                 service: service.to_string(),
-                unfinished: self.work.deliveries.len(),
+                unfinished: self.work.deliveries.len() + self.work.beside.len(),
                 after_ms: limit.as_millis(),
             }),
         };
@@ -201,6 +218,8 @@ impl Work {
         self.pullers.wait().await;
         self.deliveries.close();
         self.deliveries.wait().await;
+        self.beside.close();
+        self.beside.wait().await;
     }
 }
 

@@ -1,7 +1,5 @@
 //! What goes away comes back.
 
-use std::time::Duration;
-
 use laban::State;
 use tokio::sync::Semaphore;
 
@@ -125,5 +123,26 @@ async fn a_drain_that_takes_too_long_is_an_error_and_the_event_is_not_lost() {
     let _second = service().start().await.unwrap();
     let records = bench.until_records("payment", "4711", 1).await;
     assert_eq!(names(&records).last(), Some(&"captured"));
-    let _ = Duration::ZERO;
+}
+
+#[tokio::test]
+async fn what_runs_beside_the_handlers_is_waited_for_and_its_failure_stops_the_service() {
+    let bench = Bench::start().await;
+    let running = bench.home::<OrderPlaced>("order").await;
+    let (stopping, finished) = (running.stopping(), std::sync::Arc::new(Semaphore::new(0)));
+    let done = std::sync::Arc::clone(&finished);
+    running.spawn(async move {
+        stopping.await;
+        done.add_permits(1);
+        Ok(())
+    });
+    running.spawn(async { Err("the door fell off".into()) });
+    let error = running.wait().await.unwrap_err().to_string();
+    assert_eq!(error, "service order: stopped: the door fell off");
+    assert_eq!(finished.available_permits(), 1, "the other task was told, and waited for");
+
+    let running = bench.home::<OrderPlaced>("order").await;
+    running.spawn(async { panic!("on fire") });
+    let error = running.wait().await.unwrap_err().to_string();
+    assert_eq!(error, "service order: stopped: panicked: on fire");
 }

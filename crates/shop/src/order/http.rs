@@ -1,6 +1,5 @@
 //! `POST /orders`: the shop's front door.
 
-use std::io;
 use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
@@ -12,7 +11,6 @@ use axum::{Json, Router, middleware};
 use laban::{Begun, Emitter, Error, Receipt, Running};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::events::{OrderId, OrderPlaced};
 use crate::order::problem::Problem;
@@ -51,28 +49,23 @@ pub(crate) fn announce(listener: &TcpListener, settings: &Settings) -> laban::Re
     Ok(())
 }
 
-/// Takes orders until the service stops, and answers those that came before, unless they take longer than [`FINISH`]. The
-/// error that ends this early, if one does, is what is received.
-pub(crate) fn serve(listener: TcpListener, running: &Running) -> oneshot::Receiver<io::Error> {
+/// Takes orders until the service stops, and answers those that came before, unless they take longer than [`FINISH`].
+pub(crate) fn serve(listener: TcpListener, running: &Running) {
     let server = axum::serve(listener, router(running.emitter())).with_graceful_shutdown(running.stopping());
     let stopping = running.stopping();
     let too_late = async {
         stopping.await;
         tokio::time::sleep(FINISH).await;
     };
-    let (failed, failure) = oneshot::channel();
     running.spawn(async {
         tokio::select! {
-            served = server => {
-                // Nobody listens only where the service has ended already.
-                let _ = served.map_err(|error| failed.send(error));
-            }
+            served = server => served?,
             () = too_late => {
                 tracing::warn!("requests were cut off: they took longer than {FINISH:?} to finish");
             }
         }
+        Ok(())
     });
-    failure
 }
 
 fn router(emitter: Emitter) -> Router {

@@ -30,11 +30,6 @@ pub async fn run(settings: &Settings) -> laban::Result<()> {
     let listener = http::bind(settings).await?;
     let running = service().start().await?;
     http::announce(&listener, settings)?;
-    let failure = http::serve(listener, &running);
-    tokio::select! {
-        biased;
-        // Without its door the service ends at once. Nothing is lost: the broker delivers again what was in hand.
-        Ok(error) = failure => Err(http::unusable(settings, format!("orders are taken there no more: {error}"))),
-        drained = running.wait() => drained,
-    }
+    http::serve(listener, &running);
+    running.wait().await
 }
