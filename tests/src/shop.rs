@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer};
@@ -43,8 +44,8 @@ impl Shop {
     /// # Errors
     /// When a part cannot be started.
     pub async fn with(settings: Settings) -> Outcome<Self> {
-        let settings = Settings { traces: Wanted::Receiver, ack_wait: Duration::from_secs(2), ..settings };
-        Ok(Self { mesh: Mesh::start(settings).await? })
+        let (traces, ack_wait) = (Wanted::Receiver, Duration::from_secs(2));
+        Ok(Self { mesh: Mesh::start(Settings { traces, ack_wait, logs: logs(), ..settings }).await? })
     }
 
     /// A shop whose spans go to Jaeger if one is at hand; with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere.
@@ -52,7 +53,7 @@ impl Shop {
     /// # Errors
     /// When a part cannot be started.
     pub async fn with_jaeger() -> Outcome<Self> {
-        let settings = Settings { traces: Wanted::from_env(), ..Settings::default() };
+        let settings = Settings { traces: Wanted::from_env(), logs: logs(), ..Settings::default() };
         Ok(Self { mesh: Mesh::start(settings).await? })
     }
 
@@ -134,6 +135,13 @@ impl Over {
         );
         assert!(self.audit.books_balanced, "expected the books to balance");
     }
+}
+
+/// Where the services' logs are kept: nowhere, unless `LABAN_TEST_LOGS` names a folder; there by test.
+fn logs() -> Option<PathBuf> {
+    let folder = std::env::var_os("LABAN_TEST_LOGS")?;
+    let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+    Some(PathBuf::from(folder).join(test))
 }
 
 /// All consumers of the services.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::{HeaderMap, jetstream};
-use demo::orders::Plan;
 use demo::Settings;
+use demo::audit::ends;
+use demo::orders::Plan;
 use laban_flow::{Flow, State};
 use laban_testkit::{Broker, wait};
 use laban_tests::{Outcome, RawHttp, RawNats, Shop, headers};
@@ -149,23 +150,9 @@ async fn subjects_that_name_no_flow() -> Outcome {
     Ok(())
 }
 
-/// Header blocks that a client library refuses to read; a broker stores them all the same.
-#[tokio::test]
-async fn header_blocks_that_no_client_would_write() -> Outcome {
+/// Publishes orders with these header blocks, byte by byte, and expects each to be a dead letter; the shop goes on.
+async fn header_blocks(seed: u64, cases: &[(&str, &[u8], &str)]) -> Outcome {
     let shop = Shop::open().await?;
-    let cases: [(&str, &[u8], &str); 11] = [
-        ("no-colon", b"NATS/1.0\r\nno colon\r\n\r\n", "header block"),
-        ("blank-in-name", b"NATS/1.0\r\nbad name: x\r\n\r\n", "header block"),
-        ("no-name", b"NATS/1.0\r\n: x\r\n\r\n", "header block"),
-        ("no-utf8", b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n", "header block"),
-        ("no-version", b"HTTP/1.1\r\nx: y\r\n\r\n", "header block"),
-        ("cr-in-value", b"NATS/1.0\r\nx: a\rb\r\n\r\n", "header block"),
-        ("lf-in-value", b"NATS/1.0\r\nx: a\nb\r\n\r\n", "header block"),
-        ("cr-in-name", b"NATS/1.0\r\na\rb: x\r\n\r\n", "header block"),
-        ("odd-status", b"NATS/1.0 many\r\n\r\n", "header block"),
-        ("empty", b"\r\n", "header block"),
-        ("continued", b"NATS/1.0\r\nLaban: id=1\r\n more\r\n\r\n", "field `id`"),
-    ];
     let mut raw = RawNats::connect(shop.mesh.broker().port()).await?;
     for (key, block, _) in cases {
         raw.publish(&format!("order.placed.{key}"), block, &body(key)).await?;
@@ -174,7 +161,33 @@ async fn header_blocks_that_no_client_would_write() -> Outcome {
         assert_dead(&shop, key, hint).await.map_err(|error| format!("{key}: {error}"))?;
     }
     let aside: Vec<&str> = cases.iter().map(|(key, ..)| *key).collect();
-    assert_serves(&shop, 53, &aside).await
+    assert_serves(&shop, seed, &aside).await
+}
+
+/// A client library refuses to read these, and hangs up; a broker stores them all the same.
+#[tokio::test]
+async fn header_blocks_that_no_client_would_write() -> Outcome {
+    let cases: [(&str, &[u8], &str); 8] = [
+        ("no-colon", b"NATS/1.0\r\nno colon\r\n\r\n", "header block"),
+        ("blank-in-name", b"NATS/1.0\r\nbad name: x\r\n\r\n", "header block"),
+        ("no-name", b"NATS/1.0\r\n: x\r\n\r\n", "header block"),
+        ("no-utf8", b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n", "header block"),
+        ("no-version", b"HTTP/1.1\r\nx: y\r\n\r\n", "header block"),
+        ("lf-in-value", b"NATS/1.0\r\nx: a\nb\r\n\r\n", "header block"),
+        ("odd-status", b"NATS/1.0 many\r\n\r\n", "header block"),
+        ("continued", b"NATS/1.0\r\nLaban: id=1\r\n more\r\n\r\n", "field `id`"),
+    ];
+    header_blocks(53, &cases).await
+}
+
+/// A carriage return of its own, which a client library may take for anything but what it is.
+#[tokio::test]
+async fn carriage_returns_in_header_blocks() -> Outcome {
+    let cases: [(&str, &[u8], &str); 2] = [
+        ("cr-in-value", b"NATS/1.0\r\nx: a\rb\r\n\r\n", "header block"),
+        ("cr-in-name", b"NATS/1.0\r\na\rb: x\r\n\r\n", "header block"),
+    ];
+    header_blocks(55, &cases).await
 }
 
 /// A stored message that looks like the broker's own words about a request.
@@ -204,7 +217,8 @@ async fn messages_that_speak_for_the_broker_are_not_believed() -> Outcome {
     Ok(())
 }
 
-/// Over the broker's limit: an order is refused; a record that outgrows it on the way is a dead letter without its body.
+/// Around the broker's limit: whatever its size, an order is refused, or its flow ends; a record that outgrows the limit on the
+/// way is a dead letter.
 #[tokio::test]
 async fn payloads_over_the_limit() -> Outcome {
     const LIMIT: usize = 4096;
@@ -212,32 +226,52 @@ async fn payloads_over_the_limit() -> Outcome {
     let shop = Shop::with(Settings { broker: Some(broker), ..Settings::default() }).await?;
     let url = shop.mesh.door().url().ok_or("expected the shop to be open")?;
     let http = reqwest::Client::new();
-    let order = |id: &str, bytes: usize| {
-        let line = |n: usize| serde_json::json!({ "sku": format!("mug{n:057}"), "quantity": 1, "unit_price_cents": 900 });
-        let lines: Vec<_> = (0..bytes / 100).map(line).collect();
-        serde_json::json!({ "order_id": id, "customer": "ada", "card": "visa", "lines": lines })
-    };
-    let answer = http.post(&url).json(&order("too large", 6_000)).send().await?;
-    let (status, said) = (answer.status().as_u16(), answer.text().await?);
-    assert_eq!(status, 422, "expected the order to be refused: {said}");
-    for expected in ["not_taken", "4096", "max_payload"] {
-        assert!(said.contains(expected), "expected {expected:?} in: {said}");
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for bytes in (2_800..4_400).step_by(20) {
+        let id = format!("{bytes} bytes");
+        let (status, said) = order_of(&http, &url, &id, bytes).await?;
+        match status {
+            202 => taken.push(FlowId::new(&id)?),
+            422 => {
+                refused += 1;
+                for expected in ["not_taken", "4096", "max_payload"] {
+                    assert!(said.contains(expected), "{id}: expected {expected:?} in: {said}");
+                }
+            }
+            status => return Err(format!("{id}: expected 202 or 422, it was {status}: {said}").into()),
+        }
     }
+    assert!(refused > 0, "expected some of the orders to be refused");
+    let history = shop.settled(&taken).await?;
+    let (mut cancelled, mut dead) = (0, 0);
+    for id in &taken {
+        let flow = history.flow(id).ok_or_else(|| format!("expected flow {id} to be there"))?;
+        match flow.dead_letters().next() {
+            None => cancelled += ends(&history, id).len(),
+            Some(letter) => {
+                dead += 1;
+                let reason = letter.error.as_deref().unwrap_or_default();
+                assert!(reason.contains("4096") && reason.contains("max_payload"), "flow {id}: {reason}");
+            }
+        }
+    }
+    assert_eq!(cancelled + dead, taken.len(), "expected each flow to end once, cancelled or with a dead letter");
+    assert!(cancelled > 0 && dead > 0, "expected some of each, there are {cancelled} cancelled, {dead} dead");
+    let plan = Plan::new(20, 54);
+    let placed = shop.place(&plan).await;
+    let over = shop.over(&plan, &placed).await?;
+    assert_eq!(over.audit.completed.len(), plan.completed(), "expected the shop to go on");
+    shop.all_alive()?;
+    Ok(())
+}
 
-    // It just fits; what inventory finds missing of it does not.
-    let answer = http.post(&url).json(&order("just fits", 3_000)).send().await?;
-    assert_eq!(answer.status().as_u16(), 202, "expected the order to be taken: {}", answer.text().await?);
-    let id = FlowId::new("just fits")?;
-    let mut history = shop.settled([&id]).await?;
-    let dead = wait::until("a dead letter", SOON, async || {
-        let read = history.read_on().await.is_ok();
-        read && history.flow(&id).is_some_and(|flow| flow.state == State::Dead)
-    });
-    let dead = dead.await;
-    let flow = history.flow(&id).ok_or("expected the flow to be there")?;
-    assert!(dead.is_ok(), "expected a dead letter: {:?}", flow.steps);
-    let letter = flow.dead_letters().next().ok_or("expected a dead letter")?;
-    let reason = letter.error.as_deref().unwrap_or_default();
-    assert!(reason.contains("4096") && reason.contains("inventory.rejected"), "expected the limit in: {reason}");
-    assert_serves(&shop, 54, &["just fits"]).await
+/// Places an order of about so many bytes, for goods that are missing.
+async fn order_of(http: &reqwest::Client, url: &str, id: &str, bytes: usize) -> Outcome<(u16, String)> {
+    const LINE: usize = 110;
+    let line = |n| serde_json::json!({ "sku": format!("{n:064}"), "quantity": 1, "unit_price_cents": 900 });
+    let lines: Vec<_> = (0..bytes / LINE).map(line).collect();
+    let customer = "x".repeat(1 + bytes % LINE);
+    let order = serde_json::json!({ "order_id": id, "customer": customer, "card": "visa", "lines": lines });
+    let answer = http.post(url).json(&order).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
 }

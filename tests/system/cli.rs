@@ -62,8 +62,6 @@ async fn every_flow_is_shown_as_json_whatever_its_id() -> Outcome {
             assert!(!shown[key].is_null(), "flow {id}: expected {key:?} in {shown}");
         }
         assert_eq!(shown["flow"], id.key(), "expected the key as it was given");
-        let ended = if over.audit.completed.contains(id) { "completed" } else { "compensated" };
-        assert_eq!(shown["state"], ended, "flow {id}");
         let steps = shown["steps"].as_array().ok_or("expected a list of steps")?;
         for (index, step) in steps.iter().enumerate() {
             for key in STEP {
@@ -74,6 +72,8 @@ async fn every_flow_is_shown_as_json_whatever_its_id() -> Outcome {
                 assert_eq!(value.is_some_and(|value| !value.is_null()), expected, "flow {id}: {key:?} of {step}");
             }
         }
+        let undone = steps.iter().any(|step| step["event"] == "released" || step["event"] == "refunded");
+        assert_eq!(shown["state"], if undone { "compensated" } else { "completed" }, "flow {id}");
         let flow: Flow = serde_json::from_slice(&output.stdout)?;
         assert_eq!(Some(flow), over.history.flow(id), "left: as shown; right: as read here");
     }
@@ -83,7 +83,7 @@ async fn every_flow_is_shown_as_json_whatever_its_id() -> Outcome {
 #[tokio::test]
 async fn a_flow_is_shown_as_a_tree() -> Outcome {
     let shop = Shop::open().await?;
-    let over = shop.serves(&Plan::new(1, 41)).await?;
+    let over = shop.serves(&Plan::plain(1, 41)).await?;
     let id = over.audit.completed.first().ok_or("expected the one order to complete")?;
     let output = flow_show(&shop, id, false)?;
     let shown = text(&output.stdout);

@@ -32,15 +32,15 @@ async fn a_body_alone_and_cloud_events_are_orders_too() -> Outcome {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let shop = Shop::open().await?;
     let context = jetstream::new(shop.mesh.client().await?);
-    let cloud_event = |names: [&str; 5]| {
+    let cloud_event = |id: &'static str, names: [&'static str; 5]| {
         let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let values = ["1.0", "A-1", "/till", "order.placed", &traceparent];
+        let values = ["1.0", id, "/till", "order.placed", &traceparent];
         headers(names.into_iter().zip(values))
     };
     let cases = [
         ("plain", HeaderMap::new()),
-        ("lower", cloud_event(["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-traceparent"])),
-        ("upper", cloud_event(["Ce-Specversion", "CE-ID", "CE-Source", "Ce-Type", "Traceparent"])),
+        ("lower", cloud_event("A-1", ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-traceparent"])),
+        ("upper", cloud_event("A-2", ["Ce-Specversion", "CE-ID", "CE-Source", "Ce-Type", "Traceparent"])),
         ("odd trace", headers([("traceparent", "not one")])),
     ];
     let mut plan = Plan { orders: Vec::new(), contended_completed: 0 };

@@ -46,7 +46,7 @@ async fn a_trace_is_a_flow_edge_for_edge() -> Outcome {
 #[tokio::test]
 async fn a_trace_that_differs_is_seen_to() -> Outcome {
     let shop = Shop::with_jaeger().await?;
-    let plan = Plan::new(1, 21);
+    let plan = Plan::plain(1, 21);
     let over = shop.serves(&plan).await?;
     let id = over.audit.completed.first().ok_or("expected the one order to complete")?;
     let flow = over.history.flow(id).ok_or("expected the flow to be there")?;

@@ -62,6 +62,12 @@ impl Plan {
         Self { orders, contended_completed: contended.min(usize::try_from(stock).unwrap_or(usize::MAX)) }
     }
 
+    /// Plans orders that nothing is wrong with.
+    pub fn plain(flows: usize, seed: u64) -> Self {
+        let mut maker = Maker { rng: Rng::with_seed(seed), seed, made: 0 };
+        Self { orders: (0..flows).map(|_| maker.plain()).collect(), contended_completed: 0 }
+    }
+
     /// One of each kind of order that is refused at the door.
     pub fn malformed() -> Self {
         Self { orders: malformed::all(), contended_completed: 0 }
