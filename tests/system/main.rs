@@ -2,6 +2,7 @@
 //!
 //! The services' programs must be built before: `make test` does.
 
+mod audit;
 mod bad_input;
 mod cli;
 mod foreign;

@@ -40,7 +40,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
             }
             fn flow_key(&self) -> ::std::string::String {
                 match self {
-                    #(Self::#variants(event) => ::laban::Event::flow_key(event)),*
+                    #(Self::#variants(event) => <#types as ::laban::Event>::flow_key(event)),*
                 }
             }
             fn decode(
@@ -59,7 +59,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
             }
             fn emit(self, outbox: &mut ::laban::Outbox) {
                 match self {
-                    #(Self::#variants(event) => ::laban::Emit::emit(event, outbox)),*
+                    #(Self::#variants(event) => <#types as ::laban::Emit>::emit(event, outbox)),*
                 }
             }
         }
