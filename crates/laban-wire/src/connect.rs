@@ -1,7 +1,7 @@
 //! How to reach the broker: the environment first, then the `nats` CLI's contexts.
 
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,14 +124,14 @@ impl ConnectSettings {
     }
 
     /// This host's address on the way to the broker. Nothing is sent to find out.
-    pub fn local_ip(&self) -> Option<IpAddr> {
+    pub async fn local_ip(&self) -> Option<IpAddr> {
         let first = self.url.split(',').next()?.trim();
         let rest = first.split_once("://").map_or(first, |(_, rest)| rest);
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         let host = host.split('/').next()?;
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if has_port { host.to_owned() } else { format!("{host}:4222") };
-        let address = address.to_socket_addrs().ok()?.next()?;
+        let address = tokio::net::lookup_host(address).await.ok()?.next()?;
         let unspecified: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
         let socket = UdpSocket::bind((unspecified, 0)).ok()?;
         socket.connect(address).ok()?;
@@ -160,15 +160,21 @@ impl ConnectSettings {
                 .map_err(|e| ConnectError::File { path: path.into(), reason: e.to_string() })?;
             options = options.nkey(seed.trim().to_owned());
         } else if let Some(user) = given(&self.user) {
-            options = options.user_and_password(user, self.password.clone());
+            // The `nats` CLI takes a user without a password for a token.
+            options = match given(&self.password) {
+                Some(password) => options.user_and_password(user, password),
+                None => options.token(user),
+            };
         } else if let Some(token) = given(&self.token) {
             options = options.token(token);
         }
         if let Some(path) = given(&self.ca) {
             options = options.add_root_certificates(path.into());
         }
-        if let (Some(cert), Some(key)) = (given(&self.cert), given(&self.key)) {
-            options = options.add_client_certificate(cert.into(), key.into());
+        match (given(&self.cert), given(&self.key)) {
+            (Some(cert), Some(key)) => options = options.add_client_certificate(cert.into(), key.into()),
+            (None, None) => {}
+            _ => return Err(ConnectError::HalfCertificate),
         }
         if let Some(prefix) = given(&self.inbox_prefix) {
             options = options.custom_inbox_prefix(prefix);
@@ -218,6 +224,9 @@ pub enum ConnectError {
         /// What is wrong.
         reason: String,
     },
+    /// A client certificate without its key, or the other way round.
+    #[error("NATS_CERT and NATS_KEY go together: one is set, the other is not")]
+    HalfCertificate,
     /// A file that the settings name.
     #[error("{}: {reason}", path.display())]
     File {
@@ -280,11 +289,11 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hush"));
     }
 
-    #[test]
-    fn the_way_to_the_broker_tells_this_hosts_address() {
+    #[tokio::test]
+    async fn the_way_to_the_broker_tells_this_hosts_address() {
         for url in ["nats://127.0.0.1:4222", "127.0.0.1", "nats://me:hush@127.0.0.1:1/,nats://b:2"] {
             let settings = settings(&[("NATS_URL", url)]).unwrap();
-            assert_eq!(settings.local_ip(), Some([127, 0, 0, 1].into()), "{url}");
+            assert_eq!(settings.local_ip().await, Some([127, 0, 0, 1].into()), "{url}");
         }
     }
 

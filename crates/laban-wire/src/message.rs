@@ -68,8 +68,8 @@ impl Meta {
     /// # Errors
     /// When there is a [`HEADER`] and it cannot be read.
     pub fn of(headers: &HeaderMap, stream: &str, seq: u64) -> Result<Self, InvalidMessage> {
-        if let Some(own) = headers.get(HEADER) {
-            return own.as_str().parse();
+        if let Some(own) = header(headers, HEADER) {
+            return own.parse();
         }
         let id = match header(headers, "ce-id") {
             Some(id) => EventId::foreign(header(headers, "ce-source").unwrap_or_default(), id),
@@ -167,7 +167,10 @@ mod tests {
 
     #[test]
     fn a_broken_header_of_ours_is_an_error_and_a_broken_trace_is_not() {
-        assert!(matches!(Message::try_from(stored(&[(HEADER, "id=1")])), Err(InvalidMessage::Header { .. })));
+        for name in [HEADER, "laban", "LABAN"] {
+            let message = Message::try_from(stored(&[(name, "id=1")]));
+            assert!(matches!(message, Err(InvalidMessage::Header { .. })), "{name}");
+        }
         assert_eq!(Message::try_from(stored(&[(TRACEPARENT, "x")])).unwrap().trace, None);
     }
 }

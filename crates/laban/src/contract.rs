@@ -94,6 +94,11 @@ fn check_handler(definition: &Definition, others: &[HandlerContract], states: &S
             "`{name}` is not a handler's name (letters, digits and `_`); a closure has none of its own: add `.named(\"…\")`"
         ));
     }
+    if definition.reads_flow && !definition.fenced {
+        return Err(format!(
+            "handler `{name}` is `.at_least_once()` and takes Flow<…>: without the fence there is no flow state; leave one out"
+        ));
+    }
     if others.iter().any(|other| other.name == *name) {
         return Err(format!("two handlers are called `{name}`; tell them apart with `.named(\"…\")`"));
     }

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use laban_wire::{EventId, EventType, FlowId, Message, Stored, Subject};
-use opentelemetry::Context;
+use laban_wire::{EventId, EventType, FlowId, Message, ReadError, Stored, Subject};
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
 
 use crate::outcome::Outgoing;
 use crate::runtime::{AppendError, Commit, Committed, Core, Fence, Identity, Pause, Progress, append};
@@ -66,6 +67,9 @@ impl Emitter {
         let span = send_span(&Context::current(), self.core.service.as_str(), &outgoing, id);
         let begun = tokio::time::timeout(PATIENCE, self.append_first::<E>(outgoing, id, &span)).await;
         let begun = begun.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
+        if let Ok(Begun::Before { .. }) = &begun {
+            span.span().set_attribute(KeyValue::new("laban.outcome", "duplicate"));
+        }
         end_send_span(&span, failure(&begun).as_deref());
         begun
     }
@@ -89,9 +93,10 @@ impl Emitter {
                     pause.long().await;
                 }
                 Err(AppendError::FenceLost | AppendError::Unknown(_)) => {
-                    match committer.reader.leader_next(&committer.stream, &filter, 1).await {
-                        Ok(Some(first)) => return begun_before::<E>(first, id),
-                        Ok(None) => pause.short().await,
+                    match self.first_event(&filter).await {
+                        Ok(First::Event(first)) => return begun_before::<E>(*first, id),
+                        Ok(First::NoEvent) => return Err(not_taken::<E>(no_beginning(&flow), false)),
+                        Ok(First::Nothing) => pause.short().await,
                         Err(error) => {
                             tracing::warn!(service = %self.core.service, %flow, %error, "a flow waits to begin");
                             pause.long().await;
@@ -100,6 +105,20 @@ impl Emitter {
                 }
             }
         }
+    }
+
+    /// The first event on `filter`, past any system records.
+    async fn first_event(&self, filter: &str) -> Result<First, ReadError> {
+        let committer = &self.core.committer;
+        let mut seq = 1;
+        while let Some(found) = committer.reader.leader_next(&committer.stream, filter, seq).await? {
+            let system = found.subject.parse::<Subject>().is_ok_and(|subject| subject.event_type.is_system());
+            if !system {
+                return Ok(First::Event(Box::new(found)));
+            }
+            seq = found.seq + 1;
+        }
+        Ok(if seq == 1 { First::Nothing } else { First::NoEvent })
     }
 
     /// Emits this event into a flow that may have begun before.
@@ -161,7 +180,19 @@ impl Emitter {
     }
 }
 
-/// The flow's first record. When it is the very event that was being appended, its acknowledgement was lost.
+/// What a service has of a flow.
+enum First {
+    Event(Box<Stored>),
+    /// System records only: it reacted to the flow, and did not begin it.
+    NoEvent,
+    Nothing,
+}
+
+fn no_beginning(flow: &FlowId) -> String {
+    format!("the service has records of flow `{flow}`, which it did not begin; `emit` adds to it")
+}
+
+/// The flow's first event. When it is the very event that was being appended, its acknowledgement was lost.
 fn begun_before<E: Event>(first: Stored, id: EventId) -> Result<Begun> {
     let first: Message = first.try_into().map_err(|error| {
         not_taken::<E>(format!("the flow began with a message that is not an event: {error}"), false)

@@ -1,4 +1,4 @@
-use std::any::{Any, type_name};
+use std::any::{Any, TypeId, type_name};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,6 +87,83 @@ impl Handler<Definition> for Definition {
     }
 }
 
+/// An async function of one to seven arguments, whatever these are.
+///
+/// Apart from [`Handler`], so that there is one way to be a handler: the compiler then finds the shape first, and names the
+/// argument or the outcome that does not do.
+#[doc(hidden)]
+pub trait Function<Args>: Clone + Send + Sync + 'static {
+    type Input;
+    type Extracted;
+    type Outcome;
+    type Future: Future<Output = Self::Outcome>;
+    fn call(&self, input: Self::Input, extracted: Self::Extracted) -> Self::Future;
+}
+
+/// All that comes after the event.
+#[doc(hidden)]
+pub trait ExtractAll: Sized + Send + 'static {
+    const READS_FLOW: bool;
+    fn needs() -> Vec<(TypeId, &'static str)>;
+    fn extract(call: &Call) -> Result<Self, BoxError>;
+}
+
+macro_rules! functions {
+    ($(($($A:ident),*)),+) => {$(
+        impl<F, Fut, I, $($A),*> Function<(I, $($A,)*)> for F
+        where
+            F: Fn(I, $($A),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future,
+        {
+            type Input = I;
+            type Extracted = ($($A,)*);
+            type Outcome = Fut::Output;
+            type Future = Fut;
+
+            #[allow(non_snake_case, reason = "the macro names values after their types")]
+            fn call(&self, input: I, ($($A,)*): ($($A,)*)) -> Fut {
+                self(input, $($A),*)
+            }
+        }
+
+        impl<$($A: Extract),*> ExtractAll for ($($A,)*) {
+            const READS_FLOW: bool = false $(|| $A::READS_FLOW)*;
+
+            fn needs() -> Vec<(TypeId, &'static str)> {
+                let needs: [Option<_>; _] = [$($A::needs()),*];
+                needs.into_iter().flatten().collect()
+            }
+
+            #[allow(unused_variables, reason = "there may be nothing to extract")]
+            fn extract(call: &Call) -> Result<Self, BoxError> {
+                Ok(($($A::extract(call)?,)*))
+            }
+        }
+    )+};
+}
+functions!((), (A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, C, D, E, G));
+
+impl<F, Args> Handler<Args> for F
+where
+    F: Function<Args>,
+    F::Input: Input,
+    F::Extracted: ExtractAll,
+    F::Outcome: Outcome + 'static,
+    F::Future: Send + 'static,
+    Args: 'static,
+{
+    fn define(self) -> Definition {
+        let run = Erased { function: self, args: std::marker::PhantomData::<fn(Args)> };
+        Definition {
+            consumes: F::Input::event_types(),
+            emits: F::Outcome::event_types(),
+            needs: F::Extracted::needs(),
+            reads_flow: F::Extracted::READS_FLOW,
+            ..Definition::new(short_name::<F>(), Arc::new(run))
+        }
+    }
+}
+
 /// A handler's function and the types that it is made of.
 struct Erased<F, Args> {
     function: F,
@@ -95,59 +172,29 @@ struct Erased<F, Args> {
 
 type Running = Pin<Box<dyn Future<Output = End> + Send>>;
 
-macro_rules! handlers {
-    ($(($($A:ident),*)),+) => {$(
-        impl<F, Fut, I, O, $($A),*> Handler<(I, $($A,)*)> for F
-        where
-            F: Fn(I, $($A),*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = O> + Send + 'static,
-            I: Input,
-            O: Outcome + 'static,
-            $($A: Extract,)*
-        {
-            fn define(self) -> Definition {
-                let needs: [Option<_>; _] = [$($A::needs()),*];
-                let needs = needs.into_iter().flatten().collect();
-                let reads_flow = false $(|| $A::READS_FLOW)*;
-                let run = Erased { function: self, args: std::marker::PhantomData::<fn((I, $($A,)*))> };
-                Definition {
-                    consumes: I::event_types(),
-                    emits: O::event_types(),
-                    needs,
-                    reads_flow,
-                    ..Definition::new(short_name::<F>(), Arc::new(run))
+impl<F, Args> Run for Erased<F, Args>
+where
+    F: Function<Args>,
+    F::Input: Input,
+    F::Extracted: ExtractAll,
+    F::Outcome: Outcome + 'static,
+    F::Future: Send + 'static,
+{
+    fn run(&self, call: Call) -> Result<Running, BoxError> {
+        let subject = &call.input.subject;
+        let input = F::Input::decode(&subject.event_type, &call.input.payload)?;
+        same_flow(&input, &subject.flow)?;
+        let function = self.function.clone();
+        Ok(Box::pin(async move {
+            match F::Extracted::extract(&call) {
+                Ok(extracted) => {
+                    caught(async move { function.call(input, extracted).await.into_end() }).await
                 }
+                Err(error) => End::Retry(error),
             }
-        }
-
-        impl<F, Fut, I, O, $($A),*> Run for Erased<F, (I, $($A,)*)>
-        where
-            F: Fn(I, $($A),*) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output = O> + Send + 'static,
-            I: Input,
-            O: Outcome + 'static,
-            $($A: Extract,)*
-        {
-            fn run(&self, call: Call) -> Result<Running, BoxError> {
-                let subject = &call.input.subject;
-                let input = I::decode(&subject.event_type, &call.input.payload)?;
-                same_flow(&input, &subject.flow)?;
-                let function = self.function.clone();
-                Ok(Box::pin(async move {
-                    $(
-                        #[allow(non_snake_case, reason = "the macro names values after their types")]
-                        let $A = match $A::extract(&call) {
-                            Ok(extracted) => extracted,
-                            Err(error) => return End::Retry(error),
-                        };
-                    )*
-                    caught(async move { function(input, $($A),*).await.into_end() }).await
-                }))
-            }
-        }
-    )+};
+        }))
+    }
 }
-handlers!((), (A), (A, B), (A, B, C), (A, B, C, D), (A, B, C, D, E), (A, B, C, D, E, G));
 
 /// What an event says of its flow must be what its subject says: a reaction is fenced and found by the subject.
 fn same_flow(input: &impl Input, subject: &FlowId) -> Result<(), BoxError> {

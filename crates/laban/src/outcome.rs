@@ -149,18 +149,38 @@ impl<E> Failure<E> {
     }
 }
 
-impl<E: Event> From<E> for Failure<E> {
-    fn from(event: E) -> Self {
-        Self::Event(event)
+/// What `?` and `.into()` turn into a [`Failure`]: a failure event, and an error of which was said what it means.
+///
+/// A trait of its own, because only then can the compiler say what is missing where it was not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether it may pass",
+    label = "say what the error means: `.or_retry()?` (it may pass) or `.or_reject()?` (it will not), of `laban::OrRetry`"
+)]
+#[doc(hidden)]
+pub trait IntoFailure<F> {
+    fn into_failure(self) -> F;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Emit> IntoFailure<Failure<E>> for E {
+    fn into_failure(self) -> Failure<E> {
+        Failure::Event(self)
     }
 }
 
-impl<E> From<Undecided> for Failure<E> {
-    fn from(undecided: Undecided) -> Self {
-        match undecided {
-            Undecided::Retry(error) => Self::Retry(error),
-            Undecided::Reject(error) => Self::Reject(error),
+#[diagnostic::do_not_recommend]
+impl<E> IntoFailure<Failure<E>> for Undecided {
+    fn into_failure(self) -> Failure<E> {
+        match self {
+            Self::Retry(error) => Failure::Retry(error),
+            Self::Reject(error) => Failure::Reject(error),
         }
+    }
+}
+
+impl<T: IntoFailure<Failure<E>>, E> From<T> for Failure<E> {
+    fn from(failure: T) -> Self {
+        failure.into_failure()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::client::RequestErrorKind;
+use async_nats::client::{PublishErrorKind, RequestErrorKind};
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use laban_wire::{Message, Stored, error_chain};
@@ -91,10 +91,12 @@ pub(crate) async fn append(
         let batch = uuid::Uuid::now_v7().simple().to_string();
         for (index, mut draft) in drafts.into_iter().enumerate() {
             mark(&mut draft.headers, &batch, index + 1);
-            client
-                .publish_with_headers(draft.subject, draft.headers, draft.payload)
-                .await
-                .map_err(|e| AppendError::Unavailable(error_chain(&e)))?;
+            client.publish_with_headers(draft.subject, draft.headers, draft.payload).await.map_err(|e| {
+                match e.kind() {
+                    PublishErrorKind::Send => AppendError::Unavailable(error_chain(&e)),
+                    _ => AppendError::Refused(error_chain(&e)),
+                }
+            })?;
         }
         mark(&mut last.headers, &batch, count);
         last.headers.insert("Nats-Batch-Commit", "1");
@@ -175,8 +177,8 @@ fn check_size(client: &Client, drafts: &[Draft]) -> Result<(), AppendError> {
     Ok(())
 }
 
-/// Room for the headers that [`append`] adds.
-const ADDED_HEADERS_BYTES: usize = 256;
+/// Room for the headers that [`append`] adds: batch marks, and a fence on the longest possible flow id.
+const ADDED_HEADERS_BYTES: usize = 1280;
 
 /// What a broker counts against its limit: body and headers.
 pub(crate) fn size(draft: &Draft) -> usize {

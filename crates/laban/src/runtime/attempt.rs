@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use laban_wire::{DeadReason, Message, Reaction, error_chain};
+use laban_wire::{DeadReason, Message, Millis, Reaction, error_chain};
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 
@@ -36,7 +36,12 @@ impl Handling {
         let run = match run {
             Ok(run) => run,
             Err(error) => {
-                let letter = Letter { reason: DeadReason::Undecodable, error, attempts: failed };
+                let letter = Letter {
+                    reason: DeadReason::Undecodable,
+                    error,
+                    attempts: failed,
+                    took: Millis::default(),
+                };
                 self.bury(task, known, letter, &context).await;
                 return Step::Finished;
             }
@@ -54,7 +59,12 @@ impl Handling {
             End::Emit(outbox) => match outbox.error {
                 None => self.write(task, known, outbox.events, reaction, &context).await,
                 Some(error) => {
-                    let letter = Letter { reason: DeadReason::Unwritable, error, attempts: attempt };
+                    let letter = Letter {
+                        reason: DeadReason::Unwritable,
+                        error,
+                        attempts: attempt,
+                        took: took.into(),
+                    };
                     self.bury(task, known, letter, &context).await;
                     Step::Finished
                 }
@@ -66,7 +76,8 @@ impl Handling {
             }
             End::Reject(error) => {
                 let error = error_chain(error.as_ref());
-                let letter = Letter { reason: DeadReason::Rejected, error, attempts: attempt };
+                let letter =
+                    Letter { reason: DeadReason::Rejected, error, attempts: attempt, took: took.into() };
                 self.bury(task, known, letter, &context).await;
                 Step::Finished
             }
@@ -82,7 +93,7 @@ impl Handling {
         reaction: Reaction,
         context: &Context,
     ) -> Step {
-        let attempts = reaction.attempt;
+        let (attempts, ran) = (reaction.attempt, reaction.handle_ms);
         let emits = !events.is_empty();
         let written = Written::of(self, task, events, reaction, context);
         let started = Instant::now();
@@ -112,8 +123,13 @@ impl Handling {
             Err(refused) => {
                 let error = refused.to_string();
                 written.end_spans(Some(&error));
-                self.bury(task, known, Letter { reason: DeadReason::Unwritable, error, attempts }, context)
-                    .await;
+                self.bury(
+                    task,
+                    known,
+                    Letter { reason: DeadReason::Unwritable, error, attempts, took: ran },
+                    context,
+                )
+                .await;
                 Step::Finished
             }
         }

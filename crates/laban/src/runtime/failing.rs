@@ -29,7 +29,8 @@ impl Handling {
             Progress::Done | Progress::Dead { .. } => 0,
         };
         let Some(delay) = self.definition.retry.delay_after(attempt - forgiven) else {
-            let letter = Letter { reason: DeadReason::Exhausted, error, attempts: attempt };
+            let letter =
+                Letter { reason: DeadReason::Exhausted, error, attempts: attempt, took: reaction.handle_ms };
             return self.bury(task, known, letter, context).await;
         };
         Ending::Retrying(&error).end(context);

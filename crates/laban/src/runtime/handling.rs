@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::{DeadReason, EventId, EventType, FlowId, InvalidMessage, Message, Reaction};
+use laban_wire::{DeadReason, EventId, EventType, FlowId, InvalidMessage, Message, Millis, Reaction};
 use opentelemetry::Context;
 use tokio::sync::Semaphore;
 
@@ -149,7 +149,12 @@ impl Handling {
         let published_in = propagation::extract(Some(&delivery.stored.headers));
         let task = Task::new(&self.handler, delivery, message, Trace::Continued(published_in));
         let mut known = self.core.recall(task.flow(), delivery.delivered > 1, false).await;
-        let letter = Letter { reason: DeadReason::Unreadable, error: invalid.to_string(), attempts: 0 };
+        let letter = Letter {
+            reason: DeadReason::Unreadable,
+            error: invalid.to_string(),
+            attempts: 0,
+            took: Millis::default(),
+        };
         let context = self.span(&task, 0);
         self.bury(&task, &mut known, letter, &context).await;
         self.core.memory.put(task.flow().clone(), known);

@@ -108,6 +108,11 @@ fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
     must(found.max_messages_per_subject <= 0, "it limits the messages per subject".to_owned());
     must(found.allow_direct, "direct get is not allowed".to_owned());
     must(found.allow_atomic_publish, "atomic batches are not allowed".to_owned());
+    // Either could erase records that the fence rests on.
+    must(!found.allow_rollup, "it allows rollups".to_owned());
+    must(!found.allow_message_ttl, "it allows messages to expire one by one".to_owned());
+    let wire = found.metadata.get(WIRE).map_or("none", String::as_str);
+    must(owner.is_none() || wire == WIRE_VERSION, format!("its wire format is {wire}, not {WIRE_VERSION}"));
     must(!found.sealed, "it is sealed".to_owned());
     must(!found.no_ack, "it does not acknowledge".to_owned());
     must(
@@ -179,7 +184,9 @@ mod tests {
     #[test]
     fn every_shortcoming_is_named() {
         let day = Duration::from_secs(86_400);
-        let cases: [(StreamConfig, &str); 7] = [
+        let cases: [(StreamConfig, &str); 9] = [
+            (StreamConfig { allow_rollup: true, ..config() }, "rollups"),
+            (StreamConfig { allow_message_ttl: true, ..config() }, "one by one"),
             (StreamConfig { max_age: day, ..config() }, "1.0 days"),
             (StreamConfig { discard: DiscardPolicy::Old, ..config() }, "discards old"),
             (StreamConfig { allow_atomic_publish: false, ..config() }, "atomic"),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use laban_wire::{Dead, DeadInput, DeadReason, EventType, FlowId, Message, Meta, Payload, Retrying, Subject};
+use laban_wire::{
+    Dead, DeadInput, DeadReason, EventType, FlowId, Message, Meta, Millis, Payload, Reaction, Retrying,
+    Subject,
+};
 use opentelemetry::Context;
 
 use super::commit::{Commit, Committed};
@@ -22,21 +25,25 @@ pub(super) struct Letter {
     pub(super) reason: DeadReason,
     pub(super) error: String,
     pub(super) attempts: u32,
+    /// How long the last attempt ran.
+    pub(super) took: Millis,
 }
 
 impl Letter {
-    pub(super) fn vanishing(attempts: u32) -> Self {
+    /// `noted` attempts were recorded as vanished before; the last one was not yet.
+    pub(super) fn vanishing(noted: u32) -> Self {
+        let attempts = noted + 1;
         let error = format!(
             "{attempts} attempts ended without a word: the handler kills its process, or hangs past every sign of life"
         );
-        Self { reason: DeadReason::Vanishing, error, attempts }
+        Self { reason: DeadReason::Vanishing, error, attempts, took: Millis::default() }
     }
 }
 
 impl Handling {
     /// Records a dead letter, once, and takes the event off the consumer.
     pub(super) async fn bury(&self, task: &Task<'_>, known: &mut Known, letter: Letter, context: &Context) {
-        let Letter { reason, error, attempts } = letter;
+        let Letter { reason, error, attempts, took } = letter;
         let error = cut(error);
         Ending::Dead(&error).end(context);
         tracing::error!(
@@ -58,8 +65,9 @@ impl Handling {
                 payload: Some(Payload::of(&stored.payload)),
             },
         };
+        let (cause, waited) = (task.identity.cause, task.delivery.waited);
         let reaction =
-            self.reaction(task.identity.cause, attempts.max(1), task.delivery.waited, Duration::ZERO);
+            Reaction { handle_ms: took, ..self.reaction(cause, attempts.max(1), waited, Duration::ZERO) };
         let limit = self.core.committer.client.max_payload();
         let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
         let commit = Commit {

@@ -4,9 +4,10 @@
 //! handler then does is committed like any other outcome, once, and begins a new trace that is linked to the old one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
-use laban_wire::{Dead, Message, Reaction, Redrive, Stored};
+use laban_wire::{Dead, Message, Reaction, ReadError, Redrive, Stored};
 
 use super::delivery::Delivery;
 use super::handling::{Handling, Task, alive};
@@ -26,20 +27,28 @@ impl Redriving {
             if let Some(turn) = &mut turn {
                 turn.come().await;
             }
-            if let Err(reason) = self.redrive(&delivery).await {
-                tracing::error!(
-                    service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq, %reason,
-                    "redrive refused"
-                );
-                delivery.give_up(&reason).await;
+            match self.redrive(&delivery).await {
+                Ok(()) => {}
+                Err(NotNow::Broker(reason)) => {
+                    tracing::warn!(service = %any.core.service, %reason, "redrive waits for the broker");
+                    delivery.again_in(Duration::from_secs(1)).await;
+                }
+                Err(NotNow::Never(reason)) => {
+                    tracing::error!(
+                        service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq,
+                        %reason, "redrive refused"
+                    );
+                    delivery.give_up(&reason).await;
+                }
             }
         };
         alive(&delivery, any.core.config.ack_wait / 3, work).await;
     }
 
-    async fn redrive(&self, delivery: &Delivery) -> Result<(), String> {
+    async fn redrive(&self, delivery: &Delivery) -> Result<(), NotNow> {
         let record = delivery.read().map_err(|error| error.to_string())?;
-        let asked = record.meta.reaction.ok_or("its header names no cause, event type and handler")?;
+        let asked = record.meta.reaction;
+        let asked = asked.ok_or_else(|| "its header names no cause, event type and handler".to_owned())?;
         let body: Redrive = serde_json::from_slice(&record.payload).map_err(|error| error.to_string())?;
         let handling = self.handler(&asked)?;
         let core = &handling.core;
@@ -47,7 +56,7 @@ impl Redriving {
 
         let filter = format!("{}.{}.{}", core.service, laban_wire::DEAD, flow.token());
         let dead = core.committer.reader.leader_next(&core.committer.stream, &filter, body.dead_seq).await;
-        let dead = dead.map_err(|error| error.to_string())?.filter(|dead| dead.seq == body.dead_seq);
+        let dead = dead?.filter(|dead| dead.seq == body.dead_seq);
         let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
         let (input, message) = input_of(handling, dead, &asked).await?;
 
@@ -70,15 +79,35 @@ impl Redriving {
     }
 }
 
+/// Why a redrive did not come to an attempt.
+enum NotNow {
+    /// The broker did not answer.
+    Broker(String),
+    /// It asks for what is not there.
+    Never(String),
+}
+
+impl From<String> for NotNow {
+    fn from(reason: String) -> Self {
+        Self::Never(reason)
+    }
+}
+
+impl From<ReadError> for NotNow {
+    fn from(error: ReadError) -> Self {
+        Self::Broker(error.to_string())
+    }
+}
+
 /// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record.
-async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result<(Stored, Message), String> {
+async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result<(Stored, Message), NotNow> {
     let body: Dead = serde_json::from_slice(&dead.payload).map_err(|error| error.to_string())?;
     let record: Message = dead.try_into().map_err(|error| format!("{error}"))?;
     let same = |reaction: &Reaction| {
         reaction.cause == asked.cause && reaction.handler == asked.handler && reaction.on == asked.on
     };
     if !record.meta.reaction.as_ref().is_some_and(same) {
-        return Err(format!("the dead letter at sequence {} is of another reaction", record.seq));
+        return Err(format!("the dead letter at sequence {} is of another reaction", record.seq).into());
     }
     let input = body.input;
     let stored = match input.payload {
@@ -104,7 +133,7 @@ async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result
         None => {
             let reader = &handling.core.committer.reader;
             let found = reader.leader_next(&input.stream, &input.subject, input.seq).await;
-            let found = found.map_err(|error| error.to_string())?.filter(|found| found.seq == input.seq);
+            let found = found?.filter(|found| found.seq == input.seq);
             found.ok_or_else(|| format!("its input is no longer at {} {}", input.stream, input.seq))?
         }
     };

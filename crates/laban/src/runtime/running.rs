@@ -64,7 +64,7 @@ impl Running {
     pub(crate) async fn start(blueprint: Blueprint, config: Config) -> Result<Self> {
         let service = blueprint.contract.service.clone();
         let telemetry = if blueprint.telemetry {
-            Telemetry::install(service.as_str(), &blueprint.broker)?
+            Telemetry::install(service.as_str(), blueprint.broker.local_ip().await)?
         } else {
             Telemetry::none()
         };

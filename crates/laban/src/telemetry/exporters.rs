@@ -36,11 +36,26 @@ fn protocol(signal: &'static str) -> Result<Protocol, Error> {
     Ok(Protocol::Http)
 }
 
+/// The HTTP exporter speaks no TLS, and would lose every span with no more than "network error".
+fn http_endpoint(signal: &'static str) -> Result<(), Error> {
+    for name in [signal, "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        if let Some(endpoint) = env(name) {
+            let secure = endpoint.trim_start().to_ascii_lowercase().starts_with("https:");
+            let reason = "TLS is for OTLP over gRPC here: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or send to a collector nearby";
+            return if secure { Err(bad(name, &endpoint, reason)) } else { Ok(()) };
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn spans(resource: &Resource) -> Result<SpanExporter, Error> {
     let builder = SpanExporter::builder();
     let built = match protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")? {
         Protocol::Grpc => builder.with_tonic().build(),
-        Protocol::Http => builder.with_http().build(),
+        Protocol::Http => {
+            http_endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?;
+            builder.with_http().build()
+        }
     };
     let mut exporter = built.map_err(|e| Error::Telemetry(laban_wire::error_chain(&e)))?;
     exporter.set_resource(resource);
@@ -51,7 +66,10 @@ pub(super) fn metrics() -> Result<PeriodicReader<OnRuntime>, Error> {
     let builder = MetricExporter::builder();
     let built = match protocol("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL")? {
         Protocol::Grpc => builder.with_tonic().build(),
-        Protocol::Http => builder.with_http().build(),
+        Protocol::Http => {
+            http_endpoint("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")?;
+            builder.with_http().build()
+        }
     };
     let exporter = built.map_err(|e| Error::Telemetry(laban_wire::error_chain(&e)))?;
     Ok(PeriodicReader::builder(OnRuntime { exporter, runtime: Handle::current(), told: Mutex::default() })

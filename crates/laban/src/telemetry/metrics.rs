@@ -100,6 +100,7 @@ impl Metrics {
         for counter in [&self.0.commits, &self.0.duplicates, &self.0.retries, &self.0.dead_letters] {
             counter.add(0, &own);
         }
+        self.0.fences_lost.add(0, std::slice::from_ref(&self.0.service));
         HandlerMetrics {
             all: self.clone(),
             process: messaging("process"),

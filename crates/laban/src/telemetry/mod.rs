@@ -7,10 +7,10 @@ pub(crate) mod propagation;
 mod queue;
 mod spans;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::ConnectSettings;
 use opentelemetry::{KeyValue, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -61,13 +61,13 @@ impl Telemetry {
     }
 
     /// Sets up traces, metrics and logs for this process.
-    pub(crate) fn install(service: &str, broker: &ConnectSettings) -> Result<Self, Error> {
+    pub(crate) fn install(service: &str, ip: Option<IpAddr>) -> Result<Self, Error> {
         let mut telemetry = Self::none();
         if env("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             logs(None)?;
             return Ok(telemetry);
         }
-        let resource = resource(service, broker);
+        let resource = resource(service, ip);
         global::set_text_map_propagator(propagation::w3c());
         let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if exporter("OTEL_TRACES_EXPORTER", &["otlp", "none"])? == Exporter::Otlp {
@@ -128,14 +128,14 @@ fn exporter(name: &'static str, known: &[&str]) -> Result<Exporter, Error> {
 }
 
 /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win over what the service is called in the mesh.
-fn resource(service: &str, broker: &ConnectSettings) -> Resource {
+fn resource(service: &str, ip: Option<IpAddr>) -> Resource {
     let mut own = vec![
         KeyValue::new("service.namespace", "laban"),
         KeyValue::new("service.instance.id", uuid::Uuid::now_v7().to_string()),
         KeyValue::new("process.pid", i64::from(std::process::id())),
     ];
     // Jaeger tells hosts apart by `ip`, and takes spans without one for spans of hosts whose clocks differ.
-    if let Some(ip) = broker.local_ip() {
+    if let Some(ip) = ip {
         own.push(KeyValue::new("ip", ip.to_string()));
     }
     if env("OTEL_SERVICE_NAME").is_none() {

@@ -50,16 +50,18 @@ struct HeadersRef<'a>(&'a HeaderMap);
 impl Extractor for HeadersRef<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         let exact = self.0.get(key);
-        exact.or_else(|| self.0.iter().find(|(name, _)| same(name, key))?.1.first()).map(HeaderValue::as_str)
+        // Other clients write other cases, or CloudEvents' extension for tracing.
+        let alike = |(name, _): &(&HeaderName, _)| {
+            let name: &str = (*name).as_ref();
+            let prefixed = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ce-"));
+            name.eq_ignore_ascii_case(key) || (prefixed && name[3..].eq_ignore_ascii_case(key))
+        };
+        exact.or_else(|| self.0.iter().find(alike)?.1.first()).map(HeaderValue::as_str)
     }
 
     fn keys(&self) -> Vec<&str> {
         self.0.iter().map(|(name, _)| name.as_ref()).collect()
     }
-}
-
-fn same(name: &HeaderName, key: &str) -> bool {
-    AsRef::<str>::as_ref(name).eq_ignore_ascii_case(key)
 }
 
 /// For log lines and receipts: the trace that a context belongs to.
@@ -106,6 +108,13 @@ mod tests {
         let back = extract(Some(&capitals));
         assert_eq!(back.span().span_context(), context.span().span_context());
         assert_eq!(back.baggage().get("tenant").map(|v| v.to_string()), Some("köln".into()));
+    }
+
+    #[test]
+    fn cloud_events_tracing_is_read() {
+        let mut headers = HeaderMap::new();
+        headers.insert("ce-traceparent", "00-00000000000000000000000000000007-0000000000000009-01");
+        assert_eq!(extract(Some(&headers)).span().span_context().trace_id(), TraceId::from(7));
     }
 
     #[test]

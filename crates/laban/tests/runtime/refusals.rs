@@ -12,6 +12,17 @@ async fn charge(order: OrderPlaced) -> PaymentCaptured {
 
 async fn needy(_: OrderPlaced, _: State<String>, _: Cause) {}
 
+#[derive(Default)]
+struct Nothing;
+
+impl laban::FlowState for Nothing {
+    fn apply(&mut self, _: &laban::Record) -> Result<(), laban::BoxError> {
+        Ok(())
+    }
+}
+
+async fn folding(_: OrderPlaced, _: laban::Flow<Nothing>) {}
+
 #[track_caller]
 fn refused(service: laban::Service, hints: &[&str]) {
     let error = service.contract().unwrap_err().to_string();
@@ -30,6 +41,7 @@ fn handlers_that_do_not_fit_together() {
     refused(service("payment").on(charge).on(charge), &["two handlers", "`charge`", ".named("]);
     refused(service("audit").on(needy), &["`needy`", "State<alloc::string::String>", ".state("]);
     refused(service("audit").on(async |_: OrderPlaced| {}), &["closure", ".named("]);
+    refused(service("audit").on(folding.at_least_once()), &["`folding`", "at_least_once", "Flow<"]);
     refused(service("Payment").on(charge), &["`Payment`"]);
     refused(service("payment"), &["no handler"]);
     assert!(service("audit").on((async |_: OrderPlaced| {}).named("note")).contract().is_ok());

@@ -112,7 +112,7 @@ async fn an_event_that_keeps_killing_its_process_becomes_a_dead_letter() {
     let records = bench.records("payment", "poison").await;
     assert_eq!(names(&records), ["_retrying", "_retrying", "_retrying", "_retrying", "_dead"]);
     let dead: Dead = serde_json::from_slice(&records[4].payload).unwrap();
-    assert_eq!((dead.reason, dead.attempts), (DeadReason::Vanishing, 4));
+    assert_eq!((dead.reason, dead.attempts), (DeadReason::Vanishing, 5));
     assert_eq!(deaths, 5);
     let good = bench.until_records("payment", "good", 1).await;
     assert_eq!(names(&good).last(), Some(&"captured"), "the innocent one is handled: {good:?}");
