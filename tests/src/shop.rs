@@ -12,7 +12,7 @@ use laban_wire::FlowId;
 use crate::Outcome;
 
 /// How long flows may take to end.
-const SETTLE: Duration = Duration::from_secs(15);
+const SETTLE: Duration = Duration::from_secs(90);
 /// How many orders are under way at a time.
 const AT_ONCE: usize = 16;
 

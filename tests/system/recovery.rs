@@ -33,7 +33,7 @@ async fn the_broker_dies_in_the_middle() -> Outcome {
             let ended = until_ended(&shop, death).await?;
             assert!(ended < plan.flows(), "expected to kill the broker in the middle, but all flows have ended");
             shop.mesh.broker_mut().kill();
-            if death == 20 { shop.mesh.broker_mut().start_again().await?; }
+            shop.mesh.broker_mut().start_again().await?;
         }
         Outcome::Ok(())
     };
@@ -79,7 +79,11 @@ async fn a_rolling_restart_strands_nothing() -> Outcome {
     let troubling = async {
         until_ended(&shop, 10).await?;
         for service in Service::ALL {
-            shop.mesh.kill_service(service);
+            let status = shop.mesh.stop_service(service).await?;
+            assert!(
+                status.is_some_and(|status| status.success()),
+                "expected {service:?} to drain and exit with 0, it was {status:?}"
+            );
             shop.mesh.start_service(service)?;
         }
         Outcome::Ok(())

@@ -46,7 +46,7 @@ fn home_of(service: &str, stream: &str, subjects: &str) -> stream::Config {
 
 #[tokio::test]
 async fn a_name_that_another_service_holds_on_another_stream() -> Outcome {
-    let other = home_of("payment", "PAYMENT", "payment.*.*");
+    let other = home_of("payment-eu", "EU-PAYMENTS", "payment.*.*");
     let said = refused(Service::Payment, vec![other]).await?;
     assert_says(&said, &["service payment:", "EU-PAYMENTS", "service payment-eu", "stream PAYMENT", "rename one"]);
     Ok(())
@@ -54,7 +54,7 @@ async fn a_name_that_another_service_holds_on_another_stream() -> Outcome {
 
 #[tokio::test]
 async fn a_home_that_is_another_services() -> Outcome {
-    let other = home_of("payment", "PAYMENT", "payment.*.*");
+    let other = home_of("billing", "PAYMENT", "payment.*.*");
     let said = refused(Service::Payment, vec![other]).await?;
     assert_says(&said, &["service payment:", "stream PAYMENT", "the home of service billing"]);
     Ok(())
@@ -98,7 +98,7 @@ async fn charge(order: OrderPlaced) -> PaymentCaptured {
 #[tokio::test]
 async fn an_event_of_another_service() -> Outcome {
     LabanService::new("payment").on(charge).contract()?;
-    let Err(error) = LabanService::new("payment").on(charge).start().await else {
+    let Err(error) = LabanService::new("billing").on(charge).start().await else {
         return Err("expected billing to refuse: payment.captured is payment's".into());
     };
     assert_says(&error.to_string(), &["service billing", "`charge`", "payment.captured", "service payment"]);
