@@ -17,4 +17,19 @@ pub fn headers<'a>(of: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMa
 }
 
 /// The result of a test.
-pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a test failed: any error or text, readable where the test runner prints it.
+pub struct Failure(String);
+
+impl<E: Into<Box<dyn std::error::Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(laban_wire::error_chain(error.into().as_ref()))
+    }
+}
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

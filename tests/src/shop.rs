@@ -125,7 +125,9 @@ impl Over {
             findings.join("\n  ")
         );
         let totals = |flows, completed, duplicates, dead, stuck| {
-            format!("{flows} flows, {completed} completed, {duplicates} duplicates, {dead} dead, {stuck} stuck")
+            format!(
+                "{flows} flows, {completed} completed, {duplicates} duplicates, {dead} dead, {stuck} stuck"
+            )
         };
         let Audit { flows, completed, duplicates, dead, stuck, .. } = &self.audit;
         assert_eq!(

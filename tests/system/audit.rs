@@ -61,7 +61,9 @@ async fn an_auditor_sees_what_never_happened() -> Outcome {
     laban_testkit::wait::until("all but shipping to react", std::time::Duration::from_secs(30), async || {
         let read = history.read_on().await.is_ok();
         let waits = |one: &laban_flow::Awaited| one.service == "shipping";
-        let open = |id| history.flow(id).is_some_and(|flow| flow.awaited.len() == 2 && flow.awaited.iter().all(waits));
+        let open = |id| {
+            history.flow(id).is_some_and(|flow| flow.awaited.len() == 2 && flow.awaited.iter().all(waits))
+        };
         read && placed.iter().filter_map(|one| one.flow.as_ref()).all(open)
     })
     .await?;

@@ -31,7 +31,10 @@ async fn assert_dead(history: &mut History, key: &str, hint: &str) -> Outcome<Fl
     let flow = last.ok_or_else(|| format!("flow {key:?}: no stream has a record of it"))?;
     let mut readers: Vec<&str> = flow.dead_letters().map(|step| step.service.as_str()).collect();
     readers.sort_unstable();
-    assert!(dead.is_ok(), "flow {key:?}: expected dead letters of {READERS:?}, there are those of {readers:?}");
+    assert!(
+        dead.is_ok(),
+        "flow {key:?}: expected dead letters of {READERS:?}, there are those of {readers:?}"
+    );
     assert_eq!((readers.as_slice(), flow.state), (&READERS[..], State::Dead), "flow {key:?}");
     for letter in flow.dead_letters() {
         let reason = letter.error.as_deref().unwrap_or_default();
@@ -45,9 +48,9 @@ async fn assert_serves(shop: &Shop, seed: u64, aside: &[&str]) -> Outcome {
     let plan = Plan::new(20, seed);
     let placed = shop.place(&plan).await;
     let mut over = shop.over(&plan, &placed).await?;
-    over.audit.findings.retain(|finding| {
-        !aside.iter().any(|key| *finding == format!("flow {key}: nobody ordered it"))
-    });
+    over.audit
+        .findings
+        .retain(|finding| !aside.iter().any(|key| *finding == format!("flow {key}: nobody ordered it")));
     over.assert_as_planned(&plan);
     shop.all_alive()?;
     Ok(())
@@ -115,7 +118,12 @@ async fn events_that_cannot_be_understood_are_dead_letters() -> Outcome {
         ("broken off", HeaderMap::new(), b"{\"order_id\": \"broken".to_vec(), "EOF while parsing"),
         ("no text", HeaderMap::new(), b"\xff\xfe\x00".to_vec(), "expected value"),
         ("nothing", HeaderMap::new(), Vec::new(), "EOF while parsing"),
-        ("another shape", HeaderMap::new(), b"{\"order_id\": \"another shape\"}".to_vec(), "missing field `customer`"),
+        (
+            "another shape",
+            HeaderMap::new(),
+            b"{\"order_id\": \"another shape\"}".to_vec(),
+            "missing field `customer`",
+        ),
         ("another flow", HeaderMap::new(), body("somebody else's"), "somebody else's"),
         ("later", laban(format!("{ID} v=99")), body("later"), "version 99"),
         ("no id", laban("v=1".into()), body("no id"), "field `id`"),
@@ -263,7 +271,11 @@ async fn payloads_over_the_limit() -> Outcome {
             }
         }
     }
-    assert_eq!(cancelled + dead, taken.len(), "expected each flow to end once, cancelled or with a dead letter");
+    assert_eq!(
+        cancelled + dead,
+        taken.len(),
+        "expected each flow to end once, cancelled or with a dead letter"
+    );
     assert!(cancelled > 0 && dead > 0, "expected some of each, there are {cancelled} cancelled, {dead} dead");
     let plan = Plan::new(20, 54);
     let placed = shop.place(&plan).await;

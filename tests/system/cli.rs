@@ -68,8 +68,13 @@ async fn every_flow_is_shown_as_json_whatever_its_id() -> Outcome {
                 let value = step.get(key);
                 assert!(value.is_some(), "flow {id}: expected {key:?} in each step: {step}");
                 // What began the flow has no cause; everything else has everything.
-                let expected = index > 0 || !["cause", "handler", "attempt", "queue_ms", "handle_ms"].contains(&key);
-                assert_eq!(value.is_some_and(|value| !value.is_null()), expected, "flow {id}: {key:?} of {step}");
+                let expected =
+                    index > 0 || !["cause", "handler", "attempt", "queue_ms", "handle_ms"].contains(&key);
+                assert_eq!(
+                    value.is_some_and(|value| !value.is_null()),
+                    expected,
+                    "flow {id}: {key:?} of {step}"
+                );
             }
         }
         let undone = steps.iter().any(|step| step["event"] == "released" || step["event"] == "refunded");
@@ -87,7 +92,8 @@ async fn a_flow_is_shown_as_a_tree() -> Outcome {
     let id = over.audit.completed.first().ok_or("expected the one order to complete")?;
     let output = flow_show(&shop, id, false)?;
     let shown = text(&output.stdout);
-    for expected in ["completed", "order.placed", "payment.captured", "shipping.dispatched", "order.completed", "close"]
+    for expected in
+        ["completed", "order.placed", "payment.captured", "shipping.dispatched", "order.completed", "close"]
     {
         assert!(shown.contains(expected), "expected {expected:?} in:\n{shown}");
     }

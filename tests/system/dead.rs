@@ -42,7 +42,8 @@ fn redrive(broker: &Broker, more: &[&str]) -> Outcome<Output> {
 async fn until_state(broker: &Broker, state: &str) -> Outcome<Flow> {
     let client = async_nats::connect(broker.url()).await?;
     let flow_id = FlowId::new("till 1")?;
-    let found = wait::until_some(&format!("the flow to be {state}"), Duration::from_secs(60), async || {
+    let what = format!("the flow to be {state}");
+    let found = wait::until_some(&what, Duration::from_secs(60), async || {
         let mesh = Mesh::discover(&client).await.ok()?;
         let flow = Flow::read(&client, &mesh, &flow_id).await.ok()??;
         (flow.state.to_string() == state).then_some(flow)
@@ -56,8 +57,7 @@ async fn a_dead_letter_is_handed_back_and_the_flow_completes() -> Outcome {
     let service = |name: &str| Service::new(name).setting("NATS_URL", broker.url()).own_telemetry();
     let till = service("till").emits::<TillOpened>().start().await?;
     let mended = Arc::new(AtomicBool::new(false));
-    let _audit =
-        service("audit").state(Arc::clone(&mended)).on(note.retry(Retry::never())).start().await?;
+    let _audit = service("audit").state(Arc::clone(&mended)).on(note.retry(Retry::never())).start().await?;
     till.emitter().begin(&TillOpened { till: "till 1".to_owned() }).await?;
     until_state(&broker, "dead").await?;
 

@@ -20,7 +20,11 @@ async fn a_trace_is_a_flow_edge_for_edge() -> Outcome {
     assert!(spans.findings.is_empty(), "expected no difference, found:\n  {}", spans.findings.join("\n  "));
     assert_eq!(spans.traces_checked, plan.flows(), "expected one trace for each flow");
     assert_eq!(spans.orphan_spans, 0, "expected no span without its parent");
-    assert_eq!(spans.services_per_trace, Some(5), "expected all five services in the trace of a completed flow");
+    assert_eq!(
+        spans.services_per_trace,
+        Some(5),
+        "expected all five services in the trace of a completed flow"
+    );
 
     let Traces::Jaeger { api, .. } = traces else {
         // The same was checked on what the own receiver got.

@@ -5,8 +5,10 @@
 mod audit;
 mod bad_input;
 mod cli;
+mod dead;
 mod foreign;
 mod jaeger;
 mod kill;
 mod recovery;
 mod refusals;
+mod telemetry;

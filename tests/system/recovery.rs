@@ -31,7 +31,10 @@ async fn the_broker_dies_in_the_middle() -> Outcome {
     let troubling = async {
         for death in [20, 60] {
             let ended = until_ended(&shop, death).await?;
-            assert!(ended < plan.flows(), "expected to kill the broker in the middle, but all flows have ended");
+            assert!(
+                ended < plan.flows(),
+                "expected to kill the broker in the middle, but all flows have ended"
+            );
             shop.mesh.broker_mut().kill();
             shop.mesh.broker_mut().start_again().await?;
         }

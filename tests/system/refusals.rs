@@ -48,7 +48,10 @@ fn home_of(service: &str, stream: &str, subjects: &str) -> stream::Config {
 async fn a_name_that_another_service_holds_on_another_stream() -> Outcome {
     let other = home_of("payment-eu", "EU-PAYMENTS", "payment.*.*");
     let said = refused(Service::Payment, vec![other]).await?;
-    assert_says(&said, &["service payment:", "EU-PAYMENTS", "service payment-eu", "stream PAYMENT", "rename one"]);
+    assert_says(
+        &said,
+        &["service payment:", "EU-PAYMENTS", "service payment-eu", "stream PAYMENT", "rename one"],
+    );
     Ok(())
 }
 
@@ -72,7 +75,15 @@ async fn a_home_that_could_forget() -> Outcome {
         ..home_of("inventory", "INVENTORY", "inventory.*.*")
     };
     let said = refused(Service::Inventory, vec![lax]).await?;
-    let all = ["service inventory:", "stream INVENTORY", "discards old", "per subject", "atomic", "direct get", "keeps records"];
+    let all = [
+        "service inventory:",
+        "stream INVENTORY",
+        "discards old",
+        "per subject",
+        "atomic",
+        "direct get",
+        "keeps records",
+    ];
     assert_says(&said, &all);
     assert_says(&said, &["nats stream edit INVENTORY"]);
     Ok(())

@@ -131,7 +131,8 @@ impl Mesh {
             .name(service.name())
             .log_file(self.logs.join(format!("{}.log", service.name())));
         // What the user's shell says about brokers and collectors is not meant for this mesh.
-        let foreign = |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
+        let foreign =
+            |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
             process = process.env_remove(name);
         }
@@ -278,7 +279,9 @@ async fn undeclared(client: &async_nats::Client) -> Vec<String> {
         Err(error) => return vec![error.to_string()],
     };
     let declared = |(service, handler, event): (&str, &str, &str)| {
-        reactions.iter().any(|one| one.service == service && one.handler == handler && one.on.as_str() == event)
+        reactions
+            .iter()
+            .any(|one| one.service == service && one.handler == handler && one.on.as_str() == event)
     };
     let missing = CHOREOGRAPHY.into_iter().filter(|reaction| !declared(*reaction));
     missing.map(|(service, handler, event)| format!("{service} {handler} on {event}")).collect()

@@ -144,8 +144,11 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
         text.push('\n');
     }
     let Summary { flows, completed, cancelled, rejected_at_http, dead, stuck, duplicates, .. } = summary;
-    text += &format!("{flows} flows in {:.1} s: {completed} completed, {cancelled} cancelled\n", summary.seconds);
-    text += &format!("{rejected_at_http} requests refused, {dead} dead letters, {stuck} stuck, {duplicates} duplicates\n");
+    text +=
+        &format!("{flows} flows in {:.1} s: {completed} completed, {cancelled} cancelled\n", summary.seconds);
+    text += &format!(
+        "{rejected_at_http} requests refused, {dead} dead letters, {stuck} stuck, {duplicates} duplicates\n"
+    );
     text += if summary.books_balanced { "the books balance\n" } else { "the books do not balance\n" };
     if let Some(seen) = summary.jaeger.as_ref().or(summary.receiver.as_ref()) {
         let services = seen.services_per_trace.map_or("no".to_owned(), |least| least.to_string());

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn a_program_that_is_not_built_is_named_with_what_builds_it() {
         let error = program("no-such-program", "-p shop --bins").unwrap_err().to_string();
-        assert!(error.contains("debug/no-such-program") || error.contains("release/no-such-program"), "{error}");
+        assert!(
+            error.contains("debug/no-such-program") || error.contains("release/no-such-program"),
+            "{error}"
+        );
         assert!(error.ends_with("`cargo build -p shop --bins`"), "{error}");
     }
 

@@ -10,15 +10,18 @@ use crate::History;
 pub(super) fn audit(audit: &mut Audit, orders: &Orders<'_>, history: &History, books: &Books) {
     let mut findings = books.findings();
     let completed: BTreeSet<String> = audit.completed.iter().map(|flow| flow.key()).collect();
-    let due: u64 = audit.completed.iter().filter_map(|flow| orders.get(flow)).map(|one| one.order.total_cents).sum();
+    let due: u64 =
+        audit.completed.iter().filter_map(|flow| orders.get(flow)).map(|one| one.order.total_cents).sum();
     let kept = books.money_kept_cents();
     if kept != due {
         findings.push(format!("{kept} cents were kept, completed orders cost {due}"));
     }
     for (done, ids) in [("paid", books.paid_orders()), ("shipped", books.shipped_orders())] {
         let ids: BTreeSet<String> = ids.into_iter().map(str::to_owned).collect();
-        findings.extend(ids.difference(&completed).map(|id| format!("order {id}: {done}, but not completed")));
-        findings.extend(completed.difference(&ids).map(|id| format!("order {id}: completed, but not {done}")));
+        findings
+            .extend(ids.difference(&completed).map(|id| format!("order {id}: {done}, but not completed")));
+        findings
+            .extend(completed.difference(&ids).map(|id| format!("order {id}: completed, but not {done}")));
     }
     let told = letters_by_record(history);
     if books.letters.len() != told {

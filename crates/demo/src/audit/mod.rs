@@ -47,7 +47,8 @@ pub struct Audit {
 /// # Errors
 /// When the books cannot be read.
 pub fn audit(plan: &Plan, placed: &[Placed], history: &History, books: &Path) -> Result<Audit, Error> {
-    let mut audit = Audit { rejected_at_http: placed.iter().map(|one| one.refused).sum(), ..Audit::default() };
+    let mut audit =
+        Audit { rejected_at_http: placed.iter().map(|one| one.refused).sum(), ..Audit::default() };
     audit.findings.extend(placed.iter().flat_map(|one| one.problems.iter().cloned()));
     let orders = audit.orders(placed);
     audit.flows = orders.len();
@@ -118,7 +119,8 @@ impl Audit {
             self.findings.push(format!("flow {id}: a dead letter of {}: {error}", letter.service));
         }
         for unreadable in &flow.unreadable {
-            self.findings.push(format!("flow {id}: {} cannot be read: {}", unreadable.subject, unreadable.reason));
+            self.findings
+                .push(format!("flow {id}: {} cannot be read: {}", unreadable.subject, unreadable.reason));
         }
         self.ending(history, id, placed);
     }
@@ -128,7 +130,9 @@ impl Audit {
         let [end] = ends.as_slice() else {
             self.duplicates += ends.len().saturating_sub(1);
             let what = &placed.order.what;
-            return self.findings.push(format!("flow {id} ({what}): it should have one end, it has {ends:?}"));
+            return self
+                .findings
+                .push(format!("flow {id} ({what}): it should have one end, it has {ends:?}"));
         };
         match end {
             End::Completed => self.completed.insert(id.clone()),

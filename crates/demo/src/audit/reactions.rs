@@ -20,7 +20,10 @@ pub fn repeated(history: &History) -> Vec<String> {
                 Some(_) if event.event() == RETRYING => {}
                 Some(reaction) => {
                     let work = (event.service().to_owned(), reaction.handler, reaction.cause);
-                    outcomes.entry(work).or_default().push(format!("{event} ({} {})", stored.stream, stored.seq));
+                    outcomes
+                        .entry(work)
+                        .or_default()
+                        .push(format!("{event} ({} {})", stored.stream, stored.seq));
                 }
             }
         }

@@ -58,7 +58,8 @@ pub async fn audit(
         all.findings.extend(findings);
         if ended.get(index).is_some_and(|id| flows.completed.contains(*id)) {
             let services = trace.services().len();
-            all.services_per_trace = Some(all.services_per_trace.map_or(services, |least| least.min(services)));
+            all.services_per_trace =
+                Some(all.services_per_trace.map_or(services, |least| least.min(services)));
         }
         index += 1;
         stage.at(index as u64);
@@ -66,8 +67,10 @@ pub async fn audit(
     let (seen, expected) = (traces.dependencies().await?, choreography(&rebuilt));
     if seen != expected {
         let findings = &mut all.findings;
-        findings.extend(expected.difference(&seen).map(|(a, b)| format!("dependencies: {a} → {b} is missing")));
-        findings.extend(seen.difference(&expected).map(|(a, b)| format!("dependencies: {a} → {b} is not so")));
+        findings
+            .extend(expected.difference(&seen).map(|(a, b)| format!("dependencies: {a} → {b} is missing")));
+        findings
+            .extend(seen.difference(&expected).map(|(a, b)| format!("dependencies: {a} → {b} is not so")));
     }
     Ok(all)
 }
@@ -124,11 +127,8 @@ fn misplaced(step: &Step, trace: &Trace) -> Option<String> {
     let Some(span) = step.span_id.as_deref().and_then(|id| trace.span(id)) else {
         return Some(format!("{}: its span {:?} is not in its trace", what(), step.span_id));
     };
-    let (kind, about) = if step.is_system() {
-        (SpanKind::Consumer, step.cause)
-    } else {
-        (SpanKind::Producer, Some(step.id))
-    };
+    let (kind, about) =
+        if step.is_system() { (SpanKind::Consumer, step.cause) } else { (SpanKind::Producer, Some(step.id)) };
     let fits = span.kind == kind
         && span.service == step.service
         && span.message_id == about.map(|about| about.to_string());

@@ -62,7 +62,8 @@ impl Placed {
                     || (again.as_ref().ok() == self.flow.as_ref() && self.trace_id == *trace_id);
                 self.flow = again.ok();
                 self.trace_id.clone_from(trace_id);
-                (!same || order_id != flow).then(|| format!("sent again, it was answered otherwise: {answer:?}"))
+                (!same || order_id != flow)
+                    .then(|| format!("sent again, it was answered otherwise: {answer:?}"))
             }
             (Expected::Refused { status, code }, Answer::Refused { status: is, code: said, .. })
                 if status == *is && code == said =>

@@ -198,7 +198,11 @@ mod tests {
     fn a_seed_is_a_plan() {
         let bodies = |seed| {
             let orders = Plan::new(200, seed).orders;
-            orders.into_iter().flat_map(|order| order.requests).map(|request| request.body).collect::<Vec<_>>()
+            orders
+                .into_iter()
+                .flat_map(|order| order.requests)
+                .map(|request| request.body)
+                .collect::<Vec<_>>()
         };
         assert_eq!(bodies(1), bodies(1));
         assert_ne!(bodies(1), bodies(2));
