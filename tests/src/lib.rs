@@ -6,7 +6,15 @@ mod shop;
 pub use raw::{RawHttp, RawNats};
 pub use shop::{Over, Shop, consumers, redeliveries};
 
+use std::io::Write as _;
+
 use async_nats::HeaderMap;
+
+/// Says something to whoever runs the tests, such as what was left out.
+pub fn note(text: &str) {
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
 
 /// Headers of a message.
 pub fn headers<'a>(of: impl IntoIterator<Item = (&'a str, &'a str)>) -> HeaderMap {

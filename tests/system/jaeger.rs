@@ -1,13 +1,12 @@
 //! The traces, read back from Jaeger's own API, are the flows in the streams.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 
 use demo::audit::{Edge, audit_spans, compare, edges_of_flow, edges_of_trace};
 use demo::orders::Plan;
 use demo::traces::Traces;
 use demo::{CHOREOGRAPHY, Progress, Service};
-use laban_tests::{Outcome, Shop};
+use laban_tests::{Outcome, Shop, note};
 
 #[tokio::test]
 async fn a_trace_is_a_flow_edge_for_edge() -> Outcome {
@@ -28,7 +27,7 @@ async fn a_trace_is_a_flow_edge_for_edge() -> Outcome {
 
     let Traces::Jaeger { api, .. } = traces else {
         // The same was checked on what the own receiver got.
-        let _ = writeln!(std::io::stderr(), "no Jaeger at hand: its own view of services was not looked at");
+        note("no Jaeger at hand: its own view of services was not looked at");
         return Ok(());
     };
     let services: BTreeSet<String> = Service::ALL.map(|service| service.name().to_owned()).into();

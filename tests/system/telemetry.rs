@@ -6,7 +6,7 @@ use demo::orders::Plan;
 use demo::traces::Wanted;
 use demo::{Service, Settings};
 use laban_testkit::{Jaeger, wait};
-use laban_tests::{Outcome, Shop};
+use laban_tests::{Outcome, Shop, note};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ async fn spans_leave_over_http_too() -> Outcome {
             return Err(error.into());
         }
         Err(error) => {
-            println!("skipped, no Jaeger: {error}");
+            note(&format!("skipped, no Jaeger: {error}"));
             return Ok(());
         }
     };

@@ -1,3 +1,7 @@
+mod choreography;
+mod door;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -7,40 +11,16 @@ use futures_util::future::join_all;
 use laban_testkit::{Broker, Process, wait};
 use tempfile::TempDir;
 
-use crate::traces::{Traces, Wanted};
-use crate::{CHOREOGRAPHY, Error, Service};
+pub use self::door::Door;
+pub use self::settings::Settings;
+use crate::mesh::choreography::undeclared;
+use crate::traces::Traces;
+use crate::{Error, Service};
 
 /// Five processes and a broker on two cores that compile something else meanwhile.
 const READY: Duration = Duration::from_secs(60);
 /// How long a service may take to drain.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// How the mesh is to be.
-#[derive(Debug)]
-pub struct Settings {
-    /// The broker; one of its own otherwise.
-    pub broker: Option<Broker>,
-    /// Where spans go.
-    pub traces: Wanted,
-    /// The folder of the services' logs; a temporary one otherwise.
-    pub logs: Option<PathBuf>,
-    /// How long the broker waits for an acknowledgement: how soon the work of a service that was killed is taken up.
-    pub ack_wait: Duration,
-    /// More variables for the services' environment.
-    pub env: Vec<(&'static str, String)>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            broker: None,
-            traces: Wanted::IfAtHand,
-            logs: None,
-            ack_wait: Duration::from_secs(3),
-            env: Vec::new(),
-        }
-    }
-}
 
 /// The shop, running: five processes, their broker, and what takes their spans. All are killed on drop.
 #[derive(Debug)]
@@ -53,18 +33,6 @@ pub struct Mesh {
     ack_wait: Duration,
     env: Vec<(&'static str, String)>,
     folder: TempDir,
-}
-
-/// Where orders are placed. The address changes when the order service starts again, so it is looked up each time.
-#[derive(Clone, Debug)]
-pub struct Door(PathBuf);
-
-impl Door {
-    /// Where to post an order, if somebody is there.
-    pub fn url(&self) -> Option<String> {
-        let address = std::fs::read_to_string(&self.0).ok()?;
-        Some(format!("http://{}/orders", address.trim_end()))
-    }
 }
 
 impl Mesh {
@@ -270,19 +238,4 @@ impl Mesh {
     pub fn process(&self, service: Service) -> Option<&Process> {
         self.services.get(&service)
     }
-}
-
-/// What the broker does not know of the choreography yet.
-async fn undeclared(client: &async_nats::Client) -> Vec<String> {
-    let reactions = match laban_flow::Mesh::discover(client).await {
-        Ok(mesh) => mesh.reactions,
-        Err(error) => return vec![error.to_string()],
-    };
-    let declared = |(service, handler, event): (&str, &str, &str)| {
-        reactions
-            .iter()
-            .any(|one| one.service == service && one.handler == handler && one.on.as_str() == event)
-    };
-    let missing = CHOREOGRAPHY.into_iter().filter(|reaction| !declared(*reaction));
-    missing.map(|(service, handler, event)| format!("{service} {handler} on {event}")).collect()
 }

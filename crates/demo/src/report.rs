@@ -151,11 +151,11 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
     );
     text += if summary.books_balanced { "the books balance\n" } else { "the books do not balance\n" };
     if let Some(seen) = summary.jaeger.as_ref().or(summary.receiver.as_ref()) {
-        let services = seen.services_per_trace.map_or("no".to_owned(), |least| least.to_string());
-        text += &format!(
-            "{} traces checked, {} orphan spans, {services} services in each trace of a completed flow\n",
-            seen.traces_checked, seen.orphan_spans
-        );
+        text += &format!("{} traces checked, {} orphan spans", seen.traces_checked, seen.orphan_spans);
+        text += &match seen.services_per_trace {
+            Some(least) => format!(", at least {least} services in that of a completed flow\n"),
+            None => "\n".to_owned(),
+        };
         text += &match traces {
             Traces::Jaeger { .. } => format!("Jaeger: {}/search?service=order\n", seen.url),
             Traces::Receiver { why, .. } => format!("no Jaeger: {why}\n"),

@@ -122,6 +122,13 @@ impl Audit {
             self.findings
                 .push(format!("flow {id}: {} cannot be read: {}", unreadable.subject, unreadable.reason));
         }
+        if let Some(answered) = &placed.trace_id
+            && flow.traces() != [answered]
+        {
+            let traces = flow.traces().join(", ");
+            self.findings
+                .push(format!("flow {id}: trace {answered} was answered, its records are of {traces}"));
+        }
         self.ending(history, id, placed);
     }
 

@@ -40,7 +40,7 @@ impl Plan {
     /// Plans `flows` orders that become flows, and some that are refused at the door.
     pub fn new(flows: usize, seed: u64) -> Self {
         let mut maker = Maker { rng: Rng::with_seed(seed), seed, made: 0 };
-        let share = |percent: usize| (flows * percent).div_ceil(100);
+        let share = |percent: usize| flows * percent / 100;
         let contended = share(6).max(10).min(flows / 3);
         let mut orders = Vec::new();
         orders.extend((0..share(10)).map(|_| maker.declined()));
