@@ -225,11 +225,17 @@ fn parse_headers(raw: &[u8]) -> (HeaderMap, Option<String>) {
         Some(line) if line.strip_prefix("NATS/1.0").is_some_and(is_status) => {}
         first => wrong(format!("it begins with `{}`, not `NATS/1.0`", first.unwrap_or_default())),
     }
-    for line in lines.filter(|line| !line.is_empty()) {
+    let mut lines = lines.filter(|line| !line.is_empty()).peekable();
+    while let Some(line) = lines.next() {
         let Some((name, value)) = line.split_once(':') else {
             wrong(format!("`{line}` is no header"));
             continue;
         };
+        // A value goes on in lines that begin with white space.
+        let mut value = value.to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(more);
+        }
         match (name.parse::<HeaderName>(), value.trim().parse::<HeaderValue>()) {
             (Ok(name), Ok(value)) => headers.append(name, value),
             _ => wrong(format!("`{name}` cannot be a header's name, or its value is broken")),
@@ -305,8 +311,10 @@ mod tests {
         let malformed = |raw: &[u8]| parse_headers(raw).1;
         assert_eq!(malformed(b""), None);
         assert_eq!(malformed(b"NATS/1.0\r\na: 1\r\n\r\n"), None);
+        assert_eq!(malformed(b"NATS/1.0\r\na: 1\r\n more\r\n\r\n"), None);
         for (raw, named) in [
             (&b"NATS/1.0\r\nno colon\r\n\r\n"[..], "`no colon` is no header"),
+            (b"NATS/1.0\r\na: 1\r2\r\n\r\n", "its value is broken"),
             (b"NATS/1.0\r\nbad name: 1\r\n\r\n", "`bad name` cannot be"),
             (b"HTTP/1.1\r\na: 1\r\n\r\n", "`HTTP/1.1`, not `NATS/1.0`"),
             (b"NATS/1.0 many\r\na: 1\r\n\r\n", "`NATS/1.0 many`, not"),

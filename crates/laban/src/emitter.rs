@@ -82,7 +82,7 @@ impl Emitter {
         let mut pause = Pause::default();
         loop {
             let fence = Fence::At { filter: &filter, seq: 0 };
-            match append(&committer.client, vec![draft.clone()], fence).await {
+            match append(&committer.link.client(), vec![draft.clone()], fence).await {
                 Ok(seq) => {
                     let trace_id = propagation::trace_id(span);
                     return Ok(Begun::Now(Receipt { event_id: id, flow, seq, trace_id }));
@@ -111,7 +111,7 @@ impl Emitter {
     async fn first_event(&self, filter: &str) -> Result<First, ReadError> {
         let committer = &self.core.committer;
         let mut seq = 1;
-        while let Some(found) = committer.reader.leader_next(&committer.stream, filter, seq).await? {
+        while let Some(found) = committer.link.reader().leader_next(&committer.stream, filter, seq).await? {
             let system = found.subject.parse::<Subject>().is_ok_and(|subject| subject.event_type.is_system());
             if !system {
                 return Ok(First::Event(Box::new(found)));

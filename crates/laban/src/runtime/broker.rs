@@ -1,5 +1,6 @@
 //! Reaching the broker, and finding out whether it can do what the commit needs.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, Event};
@@ -7,41 +8,33 @@ use laban_wire::{ConnectError, ConnectSettings, ServiceName};
 use tokio::sync::watch;
 
 use crate::Error;
-use crate::config::Config;
 
 /// The oldest server with atomic batches, which an outcome of several events needs.
 const OLDEST: (i64, i64, i64) = (2, 12, 0);
 
-/// A connection, and a count that changes whenever it was lost and found again.
-pub(crate) struct Connection {
-    pub(crate) client: Client,
-    pub(crate) epochs: watch::Receiver<u64>,
-}
-
-/// Connects, waiting for a broker that is still starting.
+/// Connects, waiting up to `patience` for a broker that is still starting. `epochs` counts how often the connection was made.
 pub(crate) async fn connect(
     service: &ServiceName,
-    mut settings: ConnectSettings,
-    config: &Config,
-) -> Result<Connection, Error> {
-    settings.name = service.to_string();
-    let deadline = Instant::now() + config.connect_timeout;
+    settings: &ConnectSettings,
+    epochs: &Arc<watch::Sender<u64>>,
+    patience: Duration,
+) -> Result<Client, Error> {
+    let deadline = Instant::now() + patience;
     let mut pause = Duration::from_millis(50);
     let mut told = false;
     loop {
-        let (epoch, epochs) = watch::channel(0);
-        let name = service.clone();
+        let (name, epochs) = (service.clone(), Arc::clone(epochs));
         let options = settings.options().await?.event_callback(move |event| {
             tell(&name, &event);
             if matches!(event, Event::Connected) {
-                epoch.send_modify(|epoch| *epoch += 1);
+                epochs.send_modify(|epoch| *epoch += 1);
             }
             async {}
         });
         match settings.connect(options).await {
             Ok(client) => {
                 tracing::info!(%service, url = %settings.shown_url(), "connected");
-                return Ok(Connection { client, epochs });
+                return Ok(client);
             }
             Err(error @ ConnectError::Unreachable { .. }) if Instant::now() + pause < deadline => {
                 if !std::mem::replace(&mut told, true) {

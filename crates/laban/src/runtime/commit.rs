@@ -8,18 +8,17 @@
 
 use std::time::Duration;
 
-use async_nats::Client;
-use laban_wire::{FlowId, FlowReader, Subject};
+use laban_wire::{FlowId, Subject};
 
 use super::append::{AppendError, Draft, Fence, append};
+use super::link::Link;
 use super::memory::{Identity, Known, Progress};
 use crate::telemetry::Metrics;
 
 /// Commits outcomes to one home stream.
 #[derive(Clone)]
 pub(crate) struct Committer {
-    pub(crate) client: Client,
-    pub(crate) reader: FlowReader,
+    pub(crate) link: Link,
     pub(crate) stream: String,
     pub(crate) service: String,
     pub(crate) metrics: Metrics,
@@ -64,7 +63,7 @@ impl Committer {
                 return Ok(Committed::Before);
             }
             let fence = Fence::At { filter: &filter, seq: known.last_seq };
-            match append(&self.client, commit.drafts.clone(), fence).await {
+            match append(&self.link.client(), commit.drafts.clone(), fence).await {
                 Ok(last_seq) => {
                     let first_seq = last_seq + 1 - commit.drafts.len() as u64;
                     known.wrote(commit, &self.stream, first_seq);
@@ -112,7 +111,7 @@ impl Committer {
         }
         let mut pause = Pause::default();
         loop {
-            match append(&self.client, drafts.clone(), Fence::Open).await {
+            match append(&self.link.client(), drafts.clone(), Fence::Open).await {
                 Ok(last_seq) => return Ok(Committed::Now { first_seq: last_seq + 1 - drafts.len() as u64 }),
                 Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
                 Err(AppendError::FenceLost) => pause.short().await,
@@ -124,8 +123,9 @@ impl Committer {
         }
     }
 
-    /// Reads on, from the leader, until there is an answer.
-    pub(crate) async fn refresh_from_leader(&self, flow: &FlowId, known: &mut Known) {
+    /// Reads on, from the leader, until there is an answer. One request a record, which are few for most flows; a batch of
+    /// them may be answered by a replica that lags behind.
+    pub(crate) async fn refresh(&self, flow: &FlowId, known: &mut Known) {
         self.catch_up(&Subject::all_of(&self.service, flow), known).await;
     }
 
@@ -133,26 +133,8 @@ impl Committer {
     async fn catch_up(&self, filter: &str, known: &mut Known) -> bool {
         let mut pause = Pause::default();
         loop {
-            match self.reader.leader(&self.stream, filter, known.last_seq + 1).await {
+            match self.link.reader().leader(&self.stream, filter, known.last_seq + 1).await {
                 Ok(records) => return known.learn(records),
-                Err(error) => {
-                    tracing::warn!(service = %self.service, %error, "reading own records; trying again");
-                    pause.long().await;
-                }
-            }
-        }
-    }
-
-    /// Reads on, from whichever replica answers first: enough to find out what is done, and fenced all the same.
-    pub(crate) async fn refresh_until_answered(&self, flow: &FlowId, known: &mut Known) {
-        let filter = Subject::all_of(&self.service, flow);
-        let mut pause = Pause::default();
-        loop {
-            match self.reader.any_replica(&self.stream, &filter, known.last_seq + 1).await {
-                Ok(records) => {
-                    known.learn(records);
-                    return;
-                }
                 Err(error) => {
                     tracing::warn!(service = %self.service, %error, "reading own records; trying again");
                     pause.long().await;

@@ -9,6 +9,7 @@ use laban_wire::metadata::{AT_LEAST_ONCE, COMPENSATES, EMITS, EVENT, HANDLER, RE
 use laban_wire::{EventType, REDRIVE, ServiceName, error_chain, home_stream};
 use tokio_util::sync::CancellationToken;
 
+use super::link::Link;
 use crate::config::Config;
 use crate::definition::{Definition, Start};
 
@@ -105,13 +106,18 @@ impl Position {
     /// Finds or makes the consumer, waiting for a stream whose service has not started yet. `None` when stopped meanwhile.
     pub(crate) async fn attach(
         &self,
-        context: &Context,
+        link: &Link,
         stop: &CancellationToken,
     ) -> Option<Consumer<pull::Config>> {
         let mut pause = Duration::from_millis(50);
         let mut told = None;
         while !stop.is_cancelled() {
-            match self.find_or_make(context).await {
+            let context = link.context();
+            let made = tokio::select! {
+                made = self.find_or_make(&context) => made,
+                () = stop.cancelled() => return None,
+            };
+            match made {
                 Ok(consumer) => return Some(consumer),
                 Err(reason) => {
                     if told.as_ref() != Some(&reason) {

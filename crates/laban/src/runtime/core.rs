@@ -36,7 +36,7 @@ impl Core {
         let unsure = redelivered || (remembered.is_none() && reads_flow);
         let mut known = remembered.unwrap_or_else(|| Known::nothing(self.keep_records));
         if unsure {
-            self.committer.refresh_until_answered(flow, &mut known).await;
+            self.committer.refresh(flow, &mut known).await;
         }
         known
     }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull;
 use tokio_util::sync::CancellationToken;
 
+use super::link::Link;
 use crate::telemetry::HandlerMetrics;
 
 /// Asked of the broker now and then, off the hot path.
 const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn watch(
-    context: Context,
+    link: Link,
     stream: String,
     consumer: String,
     metrics: HandlerMetrics,
@@ -24,6 +24,7 @@ pub(crate) async fn watch(
             () = stop.cancelled() => return,
         }
         // A consumer that is not there yet, or a broker that is away, is the puller's concern.
+        let context = link.context();
         let found = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer, &stream).await;
         if let Ok(consumer) = found {
             metrics.lag(consumer.cached_info().num_pending);

@@ -68,7 +68,7 @@ impl Handling {
         let (cause, waited) = (task.identity.cause, task.delivery.waited);
         let reaction =
             Reaction { handle_ms: took, ..self.reaction(cause, attempts.max(1), waited, Duration::ZERO) };
-        let limit = self.core.committer.client.max_payload();
+        let limit = self.core.committer.link.client().max_payload();
         let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
         let commit = Commit {
             flow: task.flow().clone(),

@@ -8,17 +8,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use async_nats::jetstream::Context;
 use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt as _;
 use laban_wire::Subject;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::consumers::Position;
 use super::delivery::Delivery;
 use super::handling::Handling;
+use super::link::Link;
 use super::redrive::Redriving;
 use super::screen::Screen;
 use super::turns::Turn;
@@ -32,8 +32,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Puller {
     pub(crate) worker: Worker,
     pub(crate) position: Position,
-    pub(crate) client: Client,
-    pub(crate) context: Context,
+    pub(crate) link: Link,
+    pub(crate) screening: Arc<Mutex<()>>,
     /// Deliveries worked on at a time.
     pub(crate) limit: usize,
     pub(crate) tasks: TaskTracker,
@@ -97,7 +97,7 @@ impl Puller {
     /// Pulls until stopped, making the consumer again whenever it is deleted.
     pub(crate) async fn run(mut self) {
         loop {
-            if self.position.attach(&self.context, &self.stop).await.is_none() {
+            if self.position.attach(&self.link, &self.stop).await.is_none() {
                 return;
             }
             tracing::debug!(consumer = self.position.name(), "attached");
@@ -108,41 +108,51 @@ impl Puller {
                 }
                 Err(error) => {
                     tracing::warn!(consumer = self.position.name(), %error, "cannot pull; trying again");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
+            }
+            tokio::select! {
+                () = self.link.revive() => {}
+                () = self.stop.cancelled() => return,
             }
         }
     }
 
     async fn pull(&mut self) -> Result<End, async_nats::SubscribeError> {
-        let inbox = self.client.new_inbox();
-        let mut messages = self.client.subscribe(inbox.clone()).await?;
+        let client = self.link.client();
+        // What cannot be delivered may have been left by a process that it ended.
+        self.screen().run().await;
+        let inbox = client.new_inbox();
+        let mut messages = client.subscribe(inbox.clone()).await?;
         let hands = Arc::new(Hands::default());
         let mut asked = Asked::default();
         self.epochs.mark_unchanged();
         loop {
             let stopping = self.stop.is_cancelled();
             // Over a broken connection nothing more will come; what was on its way is delivered again elsewhere.
-            if stopping && (asked.open == 0 || self.client.connection_state() != State::Connected) {
+            if stopping && (asked.open == 0 || client.connection_state() != State::Connected) {
                 return Ok(End::Stopped);
             }
             let room = self.limit.saturating_sub(hands.full.load(Ordering::Acquire) + asked.open);
             if !stopping && room > 0 && (asked.open == 0 || room > self.limit / 2) {
-                self.ask(&inbox, room).await;
+                self.ask(&client, &inbox, room).await;
                 asked.more(room);
             }
             tokio::select! {
                 message = messages.next() => match message {
-                    Some(message) => if let Some(reason) = self.take(message, &hands, &mut asked) {
-                        self.finish(messages, &hands).await;
+                    Some(message) => if let Some(reason) = self.take(message, &client, &hands, &mut asked) {
+                        self.finish(messages, &client, &hands).await;
                         return Ok(End::Gone(reason));
                     },
                     None => return Ok(End::Gone("the subscription ended".to_owned())),
                 },
                 () = hands.freed.notified() => {}
                 () = asked.overdue() => {
-                    if !self.exists().await {
-                        self.finish(messages, &hands).await;
+                    let exists = tokio::select! {
+                        exists = self.exists() => exists,
+                        () = self.stop.cancelled() => return Ok(End::Stopped),
+                    };
+                    if !exists {
+                        self.finish(messages, &client, &hands).await;
                         return Ok(End::Gone("the consumer does not exist".to_owned()));
                     }
                     asked.open = 0;
@@ -157,22 +167,28 @@ impl Puller {
         }
     }
 
-    async fn ask(&self, inbox: &str, batch: usize) {
+    async fn ask(&self, client: &Client, inbox: &str, batch: usize) {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.position.stream, self.position.name());
         let request = format!(r#"{{"batch":{batch},"expires":{}}}"#, EXPIRES.as_nanos());
-        if let Err(error) = self.client.publish_with_reply(subject, inbox.to_owned(), request.into()).await {
+        if let Err(error) = client.publish_with_reply(subject, inbox.to_owned(), request.into()).await {
             tracing::debug!(%error, "a request for deliveries could not be sent; it will be overdue");
         }
     }
 
     /// Takes one message off the subscription: a delivery, or the broker's word on a request. Returns why the consumer is
     /// gone, if it is.
-    fn take(&self, message: async_nats::Message, hands: &Arc<Hands>, asked: &mut Asked) -> Option<String> {
+    fn take(
+        &self,
+        message: async_nats::Message,
+        client: &Client,
+        hands: &Arc<Hands>,
+        asked: &mut Asked,
+    ) -> Option<String> {
         // A stored message may carry a status line of its own; what is to be acknowledged is a delivery.
         let delivery = message.reply.as_ref().is_some_and(|reply| reply.starts_with("$JS.ACK."));
         let Some(status) = message.status.filter(|status| *status != StatusCode::OK && !delivery) else {
             asked.answered();
-            self.begin(message, hands);
+            self.begin(message, client, hands);
             return None;
         };
         let said = message.description.as_deref().unwrap_or_default();
@@ -193,8 +209,8 @@ impl Puller {
     }
 
     /// Starts work on a delivery. Its place in its flow's line is taken here, in the order of arrival.
-    fn begin(&self, message: async_nats::Message, hands: &Arc<Hands>) {
-        let Some(delivery) = Delivery::of(message, &self.client) else {
+    fn begin(&self, message: async_nats::Message, client: &Client, hands: &Arc<Hands>) {
+        let Some(delivery) = Delivery::of(message, client) else {
             tracing::warn!(
                 consumer = self.position.name(),
                 "a message that no consumer delivered was skipped"
@@ -212,21 +228,21 @@ impl Puller {
     }
 
     /// Takes what was already on its way when the consumer went.
-    async fn finish(&self, mut messages: Subscriber, hands: &Arc<Hands>) {
+    async fn finish(&self, mut messages: Subscriber, client: &Client, hands: &Arc<Hands>) {
         if messages.drain().await.is_err() {
             return;
         }
         let mut asked = Asked::default();
         while let Ok(Some(message)) = tokio::time::timeout(GRACE, messages.next()).await {
-            self.take(message, hands, &mut asked);
+            self.take(message, client, hands, &mut asked);
         }
     }
 
     fn screen(&self) -> Screen {
         Screen {
             worker: self.worker.clone(),
-            client: self.client.clone(),
-            context: self.context.clone(),
+            link: self.link.clone(),
+            screening: Arc::clone(&self.screening),
             stream: self.position.stream.clone(),
             consumer: self.position.name().to_owned(),
             filter: self.position.filter().to_owned(),
@@ -234,11 +250,11 @@ impl Puller {
     }
 
     async fn exists(&self) -> bool {
-        let found =
-            self.context.get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
-                self.position.name(),
-                &self.position.stream,
-            );
+        let context = self.link.context();
+        let found = context.get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
+            self.position.name(),
+            &self.position.stream,
+        );
         // Whether it is gone or the broker is away: finding or making it again waits for either.
         found.await.is_ok()
     }

@@ -55,7 +55,8 @@ impl Redriving {
         let flow = &record.subject.flow;
 
         let filter = format!("{}.{}.{}", core.service, laban_wire::DEAD, flow.token());
-        let dead = core.committer.reader.leader_next(&core.committer.stream, &filter, body.dead_seq).await;
+        let dead =
+            core.committer.link.reader().leader_next(&core.committer.stream, &filter, body.dead_seq).await;
         let dead = dead?.filter(|dead| dead.seq == body.dead_seq);
         let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
         let (input, message) = input_of(handling, dead, &asked).await?;
@@ -65,9 +66,8 @@ impl Redriving {
         let again = delivery.instead(input);
         let task = Task::new(&handling.handler, &again, message, Trace::New { parent, published_in });
         let _running = handling.running.acquire().await;
-        let mut known = core.recall(flow, false, false).await;
-        // The redrive itself must be known, and only the leader is sure to show it.
-        core.committer.refresh_from_leader(flow, &mut known).await;
+        // The redrive itself must be known.
+        let mut known = core.recall(flow, true, false).await;
         handling.attempt_until_settled(&task, delivery.delivered > 1, &mut known).await;
         core.memory.put(flow.clone(), known);
         Ok(())
@@ -131,7 +131,7 @@ async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result
             }
         }
         None => {
-            let reader = &handling.core.committer.reader;
+            let reader = handling.core.committer.link.reader();
             let found = reader.leader_next(&input.stream, &input.subject, input.seq).await;
             let found = found?.filter(|found| found.seq == input.seq);
             found.ok_or_else(|| format!("its input is no longer at {} {}", input.stream, input.seq))?

@@ -3,24 +3,23 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, jetstream};
 use futures_util::FutureExt as _;
-use laban_wire::{EventType, FlowReader, error_chain, home_stream};
-use tokio::sync::{Semaphore, watch};
+use laban_wire::{EventType, error_chain, home_stream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::broker::{self, Connection};
 use super::commit::Committer;
 use super::consumers::Position;
 use super::core::Core;
 use super::drafts::Drafting;
 use super::handling::Handling;
+use super::link::Link;
 use super::memory::Memory;
 use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
 use super::turns::Turns;
-use super::{home, lag, signals};
+use super::{broker, home, lag, signals};
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
@@ -84,16 +83,14 @@ impl Running {
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let Connection { client, epochs } = broker::connect(&service, broker, &config).await?;
-        broker::check(&service, &client).await?;
-        let context = jetstream::new(client.clone());
-        home::ensure(&service, &context, &config).await?;
+        let link = Link::connect(&service, broker, &config).await?;
+        broker::check(&service, &link.client()).await?;
+        home::ensure(&service, &link.context(), &config).await?;
 
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
         let committer = Committer {
-            reader: FlowReader::new(client.clone()),
-            client: client.clone(),
+            link: link.clone(),
             stream: home_stream(&service),
             service: service.to_string(),
             metrics: metrics.clone(),
@@ -111,7 +108,7 @@ impl Running {
             service,
         });
         let endpoint = Endpoint::open(&core, telemetry).await?;
-        let starting = Starting { core: &core, client: &client, context: &context, epochs };
+        let starting = Starting { core: &core, link };
         let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
         endpoint.health.attached();
@@ -171,7 +168,8 @@ impl Running {
         let limit = self.core.config.drain_timeout;
         let drained = tokio::time::timeout(limit, self.work.drain()).await;
         // A broker that is away must not hold up the stop.
-        let flushed = tokio::time::timeout(FLUSH, self.core.committer.client.flush()).await;
+        let client = self.core.committer.link.client();
+        let flushed = tokio::time::timeout(FLUSH, client.flush()).await;
         if !matches!(flushed, Ok(Ok(()))) {
             tracing::warn!(service = %self.core.service, "the last acknowledgements may not have left; the broker will deliver again");
         }
@@ -200,8 +198,8 @@ impl Endpoint {
         let Some(wanted) = core.config.http_addr else {
             return Ok(Self { health, address: None, ended });
         };
-        let (registry, client) = (telemetry.registry.clone(), core.committer.client.clone());
-        let bound = serve(wanted, registry, Arc::clone(&health), client, ended.clone()).await;
+        let (registry, link) = (telemetry.registry.clone(), core.committer.link.clone());
+        let bound = serve(wanted, registry, Arc::clone(&health), link, ended.clone()).await;
         let address = bound.map_err(|error| Error::Config {
             name: "LABAN_HTTP_ADDR",
             value: wanted.to_string(),
@@ -233,9 +231,7 @@ impl Drop for Work {
 /// What it takes to start pulling.
 struct Starting<'a> {
     core: &'a Arc<Core>,
-    client: &'a Client,
-    context: &'a jetstream::Context,
-    epochs: watch::Receiver<u64>,
+    link: Link,
 }
 
 /// Redrives that are worked on at a time.
@@ -255,7 +251,7 @@ impl Starting<'_> {
                 let position = Position::of(&self.core.service, &definition, &event, &self.core.config);
                 let handling = self.handling(&definition, event, &position, Arc::clone(&running));
                 work.pullers.spawn(lag::watch(
-                    self.context.clone(),
+                    self.link.clone(),
                     position.stream.clone(),
                     position.name().to_owned(),
                     handling.metrics.clone(),
@@ -296,12 +292,12 @@ impl Starting<'_> {
         let puller = Puller {
             worker,
             position,
-            client: self.client.clone(),
-            context: self.context.clone(),
+            link: self.link.clone(),
             limit,
             tasks: work.deliveries.clone(),
             stop: work.stop.clone(),
-            epochs: self.epochs.clone(),
+            epochs: self.link.epochs(),
+            screening: Arc::default(),
         };
         work.pullers.spawn(puller.run());
     }

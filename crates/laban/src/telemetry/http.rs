@@ -15,6 +15,8 @@ use prometheus::{Encoder as _, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::runtime::Link;
+
 /// Whether the service should be given work.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
@@ -48,7 +50,7 @@ impl Health {
 struct Endpoint {
     registry: prometheus::Registry,
     health: Arc<Health>,
-    client: async_nats::Client,
+    link: Link,
 }
 
 /// Serves until `stop`. Returns the address that was bound.
@@ -56,12 +58,12 @@ pub(crate) async fn serve(
     address: SocketAddr,
     registry: prometheus::Registry,
     health: Arc<Health>,
-    client: async_nats::Client,
+    link: Link,
     stop: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    let endpoint = Arc::new(Endpoint { registry, health, client });
+    let endpoint = Arc::new(Endpoint { registry, health, link });
     tokio::spawn(async move {
         loop {
             let accepted = tokio::select! {
@@ -96,7 +98,7 @@ impl Endpoint {
         }
         match request.uri().path() {
             "/livez" => plain(StatusCode::OK, "ok\n"),
-            "/readyz" => match self.health.readiness(&self.client) {
+            "/readyz" => match self.health.readiness(&self.link.client()) {
                 Ok(()) => plain(StatusCode::OK, "ok\n"),
                 Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
             },
