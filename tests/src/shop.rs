@@ -89,7 +89,7 @@ impl Shop {
     /// # Errors
     /// When they cannot be read.
     pub async fn history(&self) -> Outcome<History> {
-        Ok(History::read(self.mesh.client().await?).await?)
+        Ok(self.mesh.history().await?)
     }
 
     /// Orders and everything about them, from beginning to end, with nothing in the way: that the shop still works.

@@ -9,7 +9,7 @@ use crate::Error;
 /// Everything in all home streams, read in full and further on demand.
 #[derive(Debug)]
 pub struct History {
-    client: Client,
+    reader: FlowReader,
     mesh: Mesh,
     /// By stream, the first sequence that was not read.
     next: BTreeMap<String, u64>,
@@ -23,10 +23,10 @@ impl History {
     ///
     /// # Errors
     /// When a stream cannot be read to its end.
-    pub async fn read(client: Client) -> Result<Self, Error> {
+    pub async fn read(client: &Client, reader: impl Into<FlowReader>) -> Result<Self, Error> {
         let mut history = Self {
-            mesh: Mesh::discover(&client).await?,
-            client,
+            mesh: Mesh::discover(client).await?,
+            reader: reader.into(),
             next: BTreeMap::new(),
             flows: BTreeMap::new(),
             strangers: Vec::new(),
@@ -40,11 +40,10 @@ impl History {
     /// # Errors
     /// When a stream cannot be read to its end.
     pub async fn read_on(&mut self) -> Result<usize, Error> {
-        let reader = FlowReader::new(self.client.clone());
         let mut read = 0;
         for home in &self.mesh.homes {
             let next = self.next.entry(home.stream.clone()).or_insert(1);
-            for stored in reader.any_replica(&home.stream, ">", *next).await? {
+            for stored in self.reader.any_replica(&home.stream, ">", *next).await? {
                 *next = stored.seq + 1;
                 read += 1;
                 match stored.subject.parse::<Subject>() {

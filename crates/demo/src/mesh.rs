@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use laban_testkit::{Broker, Process, wait};
+use laban_wire::FlowReader;
 use tempfile::TempDir;
 
 pub use self::door::Door;
 pub use self::settings::Settings;
 use crate::mesh::choreography::undeclared;
 use crate::traces::Traces;
-use crate::{Error, Service};
+use crate::{Error, History, Service};
 
 /// Five processes and a broker on two cores that compile something else meanwhile.
 const READY: Duration = Duration::from_secs(60);
@@ -202,6 +203,16 @@ impl Mesh {
             .reconnect_delay_callback(|_| Duration::from_millis(50))
             .connect(self.broker.url());
         Ok(connecting.await?)
+    }
+
+    /// All that the streams hold now.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached, or a stream not be read to its end.
+    pub async fn history(&self) -> Result<History, Error> {
+        let client = self.client().await?;
+        let reader = FlowReader::new(client.clone()).with_direct(self.client().await?);
+        History::read(&client, reader).await
     }
 
     /// Where orders are placed.

@@ -69,7 +69,7 @@ async fn verify(args: &Args) -> Result<(Mesh, Result<(), Failure>), Failure> {
     let plan = Plan::new(args.orders, args.seed);
     let begun = Instant::now();
     let placed = place_all(&mesh, &plan, progress).await;
-    let mut history = History::read(mesh.client().await?).await?;
+    let mut history = mesh.history().await?;
     settle_all(&mesh, &mut history, &placed, progress).await?;
     let seconds = begun.elapsed().as_secs_f64();
     let flows = audit(&plan, &placed, &history, &mesh.books())?;

@@ -1,4 +1,4 @@
-use laban_wire::{ConnectError, ConnectSettings};
+use laban_wire::{ConnectError, ConnectSettings, FlowReader};
 
 use crate::Failure;
 
@@ -28,6 +28,11 @@ impl Connection {
         let settings = self.settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         let options = settings.options().await?;
         Ok(settings.connect(options).await?)
+    }
+
+    /// A reader whose batched reads go over a connection of their own, so that no message can stop it.
+    pub(crate) async fn reader(&self, client: &async_nats::Client) -> Result<FlowReader, Failure> {
+        Ok(FlowReader::new(client.clone()).with_direct(self.connect().await?))
     }
 
     /// Flags win over the environment; a context given as a flag wins over all of `NATS_…`.

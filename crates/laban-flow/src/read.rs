@@ -1,4 +1,3 @@
-use async_nats::Client;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_wire::{FlowId, FlowReader, Stored};
 
@@ -26,8 +25,12 @@ impl Flow {
     ///
     /// # Errors
     /// When one home stream cannot be read to its end: part of a flow is not shown as if it were the whole.
-    pub async fn read(client: &Client, mesh: &Mesh, flow: &FlowId) -> Result<Option<Flow>, Error> {
-        let reader = FlowReader::new(client.clone());
+    pub async fn read(
+        reader: impl Into<FlowReader>,
+        mesh: &Mesh,
+        flow: &FlowId,
+    ) -> Result<Option<Flow>, Error> {
+        let reader = reader.into();
         let mut records = Records::default();
         let tokens = tokens(flow);
         let mut sources: Vec<Source<'_>> = (mesh.homes.iter())

@@ -17,6 +17,14 @@ use crate::Stored;
 #[derive(Clone, Debug)]
 pub struct FlowReader {
     client: Client,
+    /// Batched direct gets go over this one.
+    direct: Client,
+}
+
+impl From<&Client> for FlowReader {
+    fn from(client: &Client) -> Self {
+        Self::new(client.clone())
+    }
 }
 
 /// How long one request may take before the read fails.
@@ -35,7 +43,16 @@ struct Get<'a> {
 impl FlowReader {
     /// A reader on this connection.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { direct: client.clone(), client }
+    }
+
+    /// Batched reads over a connection of their own.
+    ///
+    /// A malformed header block among the answers takes a connection down, and some kinds of it end the client library's
+    /// whole client. With another one at hand the read goes on, by way of the stream's leader.
+    #[must_use]
+    pub fn with_direct(self, direct: Client) -> Self {
+        Self { direct, ..self }
     }
 
     /// All messages of `stream` on `filter` from `from_seq` on, oldest first, by batched direct get.
@@ -83,9 +100,9 @@ impl FlowReader {
             |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
         let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: Some(BATCH) })
             .map_err(|e| failed(e.to_string()))?;
-        let inbox = self.client.new_inbox();
-        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|e| failed(e.to_string()))?;
-        self.client
+        let inbox = self.direct.new_inbox();
+        let mut answers = self.direct.subscribe(inbox.clone()).await.map_err(|e| failed(e.to_string()))?;
+        self.direct
             .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, body.into())
             .await
             .map_err(|e| failed(e.to_string()))?;

@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
-    let flow = Flow::read(&client, &mesh, &args.flow).await?;
+    let flow = Flow::read(connection.reader(&client).await?, &mesh, &args.flow).await?;
     let flow = flow.ok_or_else(|| Failure::NotDone(format!("no flow {:?}", args.flow.key())))?;
     let asked = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
     let letters: Vec<&Step> = flow

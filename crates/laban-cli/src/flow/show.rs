@@ -25,7 +25,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     for problem in &mesh.problems {
         terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
     }
-    let Some(flow) = Flow::read(&client, &mesh, &args.flow).await? else {
+    let Some(flow) = Flow::read(connection.reader(&client).await?, &mesh, &args.flow).await? else {
         return Err(not_found(&args.flow, &mesh.homes));
     };
     if args.json {

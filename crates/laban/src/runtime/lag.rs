@@ -23,9 +23,12 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => return,
         }
-        // A consumer that is not there yet, or a broker that is away, is the puller's concern.
         let context = link.context();
-        let found = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer, &stream).await;
+        // A consumer that is not there yet, or a broker that is away, is the puller's concern.
+        let found = tokio::select! {
+            found = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer, &stream) => found,
+            () = stop.cancelled() => return,
+        };
         if let Ok(consumer) = found {
             metrics.lag(consumer.cached_info().num_pending);
         }

@@ -120,7 +120,10 @@ impl Puller {
     async fn pull(&mut self) -> Result<End, async_nats::SubscribeError> {
         let client = self.link.client();
         // What cannot be delivered may have been left by a process that it ended.
-        self.screen().run().await;
+        tokio::select! {
+            () = self.screen().run() => {}
+            () = self.stop.cancelled() => return Ok(End::Stopped),
+        }
         let inbox = client.new_inbox();
         let mut messages = client.subscribe(inbox.clone()).await?;
         let hands = Arc::new(Hands::default());
@@ -151,7 +154,14 @@ impl Puller {
                         exists = self.exists() => exists,
                         () = self.stop.cancelled() => return Ok(End::Stopped),
                     };
-                    if !exists {
+                    if !exists && client.connection_state() != State::Connected {
+                        // Neither can be found out now. What was asked for is lost in any case.
+                        asked.open = 0;
+                        tokio::select! {
+                            _ = self.epochs.changed() => {}
+                            () = self.stop.cancelled() => {}
+                        }
+                    } else if !exists {
                         self.finish(messages, &client, &hands).await;
                         return Ok(End::Gone("the consumer does not exist".to_owned()));
                     }
