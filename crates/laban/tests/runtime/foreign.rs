@@ -73,19 +73,12 @@ async fn an_unreadable_message_is_a_dead_letter_of_the_flow_it_names() {
     assert!(lost.is_err(), "a flow id that was not escaped finds no stream");
 }
 
-/// A raw client can store a header block that the client library cannot parse, and drops its connection over.
-#[tokio::test]
-async fn a_malformed_header_block_stops_nobody() {
+/// Stores events with these header blocks, byte by byte, and expects each to be a dead letter, and the service to go on.
+async fn stops_nobody(blocks: &[&[u8]]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let bench = Bench::start().await;
     let _order = bench.home::<OrderPlaced>("order").await;
     let _payment = bench.service("payment").on(charge).start().await.unwrap();
-    let blocks: [&[u8]; 4] = [
-        b"NATS/1.0\r\nno colon here\r\n\r\n",
-        b"NATS/1.0\r\nbad name: 1\r\n\r\n",
-        b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n",
-        b"HTTP/1.1\r\nx: 1\r\n\r\n",
-    ];
     let mut tcp = tokio::net::TcpStream::connect(("127.0.0.1", bench.broker.port())).await.unwrap();
     tcp.write_all(b"CONNECT {\"verbose\":false,\"headers\":true,\"protocol\":1}\r\n").await.unwrap();
     for (n, block) in blocks.iter().enumerate() {
@@ -114,4 +107,22 @@ async fn a_malformed_header_block_stops_nobody() {
         assert_eq!(dead.input.payload.unwrap().to_bytes(), BODY);
     }
     bench.until_settled("ORDER", "payment_charge_order_placed").await;
+}
+
+/// A raw client can store a header block that the client library cannot parse, and drops its connection over.
+#[tokio::test]
+async fn a_malformed_header_block_stops_nobody() {
+    let blocks: [&[u8]; 4] = [
+        b"NATS/1.0\r\nno colon here\r\n\r\n",
+        b"NATS/1.0\r\nbad name: 1\r\n\r\n",
+        b"NATS/1.0\r\nx: \xff\xfe\r\n\r\n",
+        b"HTTP/1.1\r\nx: 1\r\n\r\n",
+    ];
+    stops_nobody(&blocks).await;
+}
+
+/// This one ends the task of the client library's connection, and with it the client for good.
+#[tokio::test]
+async fn a_block_that_ends_the_client_stops_nobody() {
+    stops_nobody(&[b"NATS/1.0\r\nx: a\rb\r\n\r\n"]).await;
 }
