@@ -123,6 +123,17 @@ impl Bench {
         found.await.unwrap().0
     }
 
+    /// Waits until a consumer exists.
+    pub(crate) async fn until_consumer(&self, stream: &str, consumer: &str) {
+        let context = self.jetstream();
+        let what = format!("consumer {consumer}");
+        let made = wait::until(&what, PATIENCE, async || {
+            let Ok(stream) = context.get_stream(stream).await else { return false };
+            stream.consumer_info(consumer).await.is_ok()
+        });
+        made.await.unwrap();
+    }
+
     /// Waits until a consumer has nothing left to deliver and nothing unacknowledged.
     pub(crate) async fn until_settled(
         &self,

@@ -91,18 +91,7 @@ async fn the_whole_history_again_changes_nothing() {
     first.wait().await.unwrap();
     bench.jetstream().delete_consumer_from_stream("payment_charge_order_placed", "ORDER").await.unwrap();
     let _second = bench.service("payment").state(Runs::default()).on(charge).start().await.unwrap();
-    laban_testkit::wait::until("the consumer to be made again", PATIENCE, async || {
-        bench
-            .jetstream()
-            .get_stream("ORDER")
-            .await
-            .unwrap()
-            .consumer_info("payment_charge_order_placed")
-            .await
-            .is_ok()
-    })
-    .await
-    .unwrap();
+    bench.until_consumer("ORDER", "payment_charge_order_placed").await;
     bench.until_settled("ORDER", "payment_charge_order_placed").await;
     assert_eq!(bench.stored("payment", "payment.>").await.len(), 50);
 }

@@ -27,18 +27,7 @@ async fn deserted() -> Bench {
     let bench = Bench::start().await;
     let order = bench.home::<OrderPlaced>("order").await;
     let payment = bench.service("payment").on(charge).start().await.unwrap();
-    laban_testkit::wait::until("the consumer", PATIENCE, async || {
-        bench
-            .jetstream()
-            .get_stream("ORDER")
-            .await
-            .unwrap()
-            .consumer_info("payment_charge_order_placed")
-            .await
-            .is_ok()
-    })
-    .await
-    .unwrap();
+    bench.until_consumer("ORDER", "payment_charge_order_placed").await;
     for service in [payment, order] {
         service.stop();
         service.wait().await.unwrap();
