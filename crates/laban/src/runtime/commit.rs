@@ -59,8 +59,13 @@ impl Committer {
         let filter = Subject::all_of(&self.service, &commit.flow);
         let mut pause = Pause::default();
         loop {
-            if known.progress(&commit.identity).is_settled() {
+            let progress = known.progress(&commit.identity);
+            if progress.is_settled() {
                 return Ok(Committed::Before);
+            }
+            // An attempt has one record: this one, its acknowledgement lost, or that of another instance.
+            if progress.reaches(commit.becomes) {
+                return Ok(Committed::Now { first_seq: known.last_seq });
             }
             let fence = Fence::At { filter: &filter, seq: known.last_seq };
             match append(&self.link.client(), commit.drafts.clone(), fence).await {

@@ -58,6 +58,11 @@ impl Progress {
     /// Nothing is recorded.
     pub(crate) const NONE: Self = Self::Tried { attempts: 0, vanished: 0, forgiven: 0 };
 
+    /// Whether as many attempts are recorded as there would be after another record.
+    pub(crate) fn reaches(self, other: Self) -> bool {
+        matches!((self, other), (Self::Tried { attempts, .. }, Self::Tried { attempts: others, .. }) if attempts >= others)
+    }
+
     /// Whether there is nothing more to do.
     pub(crate) fn is_settled(self) -> bool {
         !matches!(self, Self::Tried { .. })
@@ -247,6 +252,17 @@ mod tests {
         );
         assert_eq!((known.progress(&charge), known.last_seq), (Progress::Done, 12));
         assert!(!known.learn(vec![stored(12, "captured", &charge, "{}")]), "nothing new");
+    }
+
+    #[test]
+    fn an_attempt_that_is_recorded_is_not_recorded_again() {
+        let tried = |attempts| Progress::Tried { attempts, vanished: 0, forgiven: 0 };
+        assert!(tried(2).reaches(tried(2)) && tried(3).reaches(tried(2)));
+        assert!(
+            !tried(1).reaches(tried(2))
+                && !tried(9).reaches(Progress::Done)
+                && !Progress::NONE.reaches(tried(1))
+        );
     }
 
     #[test]
