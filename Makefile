@@ -41,7 +41,10 @@ check: ## check formatting and lints and docs (and shell scripts and licences wh
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 	@if command -v shellcheck >/dev/null; then echo '==> shellcheck'; shellcheck -x deploy/local/*.sh; \
 	  else echo '==> shellcheck: not installed; skipped'; fi
-	@if $(CARGO) deny --version >/dev/null 2>&1; then echo '==> cargo deny'; $(CARGO) deny check; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then echo '==> cargo deny'; \
+	  $(CARGO) deny --log-level error check bans licenses sources && \
+	  if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --log-level error check advisories; \
+	  else echo '==> cargo deny: the advisory database cannot be reached; advisories skipped'; fi; \
 	  else echo '==> cargo deny: not installed; skipped'; fi
 
 jaeger: ## find or fetch Jaeger or build it from source with Go (minutes; once per machine)
