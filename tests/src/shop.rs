@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer};
@@ -8,6 +9,7 @@ use demo::traces::Wanted;
 use demo::{Error, History, Mesh, Progress, Service, Settings, settle};
 use futures_util::TryStreamExt as _;
 use laban_wire::FlowId;
+use tokio::sync::Semaphore;
 
 use crate::Outcome;
 
@@ -61,6 +63,30 @@ impl Shop {
     pub fn place(&self, plan: &Plan) -> impl Future<Output = Vec<Placed>> + use<> {
         let (door, orders) = (self.mesh.door(), plan.orders.clone());
         async move { place(&door, &orders, AT_ONCE, &Progress::Silent.stage("", 0)).await }
+    }
+
+    /// Places the orders in portions, the first at once, each other when the gate lets it: trouble that comes as a portion
+    /// is let go comes in the middle, however fast the machine is.
+    pub fn place_in_portions(
+        &self,
+        plan: &Plan,
+        portions: usize,
+    ) -> (impl Future<Output = Vec<Placed>> + use<>, Arc<Semaphore>) {
+        let (door, orders) = (self.mesh.door(), plan.orders.clone());
+        let gate = Arc::new(Semaphore::new(1));
+        let let_go = Arc::clone(&gate);
+        let placing = async move {
+            let mut placed = Vec::with_capacity(orders.len());
+            for portion in orders.chunks(orders.len().div_ceil(portions)) {
+                // Nobody closes the gate.
+                if let Ok(permit) = let_go.acquire().await {
+                    permit.forget();
+                }
+                placed.extend(place(&door, portion, AT_ONCE, &Progress::Silent.stage("", 0)).await);
+            }
+            placed
+        };
+        (placing, gate)
     }
 
     /// Waits until all flows have ended, and audits everything.
