@@ -107,7 +107,7 @@ async fn services_stop_without_a_broker() -> Outcome {
         let status = shop.mesh.stop_service(service).await?;
         assert!(status.is_some(), "expected {service:?} to be running");
         let took = begun.elapsed();
-        assert!(took < Duration::from_secs(10), "expected {service:?} to stop soon, it took {took:?}");
+        assert!(took < Duration::from_secs(20), "expected {service:?} to stop soon, it took {took:?}");
     }
     Ok(())
 }
