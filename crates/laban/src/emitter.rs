@@ -148,14 +148,8 @@ impl Emitter {
         let mut turn = self.core.turns.line_up(&flow);
         turn.come().await;
         let mut known = self.core.recall(&flow, false, false).await;
-        let commit = Commit {
-            flow: flow.clone(),
-            identity: Identity::root(id),
-            drafts: vec![self.core.drafting.event(outgoing, id, None, span)],
-            in_flow: 1,
-            becomes: Progress::Done,
-            reads_flow: false,
-        };
+        let draft = self.core.drafting.event(outgoing, id, None, span);
+        let commit = Commit::of_one(&flow, &Identity::root(id), draft, Progress::Done);
         let committed = self.core.committer.commit(&commit, &mut known).await;
         let seq = match committed {
             Ok(Committed::Now { first_seq }) => first_seq,

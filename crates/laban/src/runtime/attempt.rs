@@ -95,10 +95,18 @@ impl Handling {
     ) -> Step {
         let (attempts, ran) = (reaction.attempt, reaction.handle_ms);
         let emits = !events.is_empty();
-        let written = Written::of(self, task, events, reaction, context);
+        let (drafts, written) = Written::of(self, task, events, reaction, context);
         let started = Instant::now();
-        let sent = written.drafts.len();
-        let result = self.commit(task, known, &written).await;
+        let sent = drafts.len();
+        let commit = Commit {
+            flow: task.flow().clone(),
+            identity: task.identity.clone(),
+            drafts,
+            in_flow: written.in_flow,
+            becomes: Progress::Done,
+            reads_flow: self.definition.reads_flow,
+        };
+        let result = self.commit(commit, known).await;
         self.metrics.sent(sent, started.elapsed());
         match result {
             Ok(Committed::Now { .. }) => {
@@ -135,24 +143,13 @@ impl Handling {
         }
     }
 
-    async fn commit(
-        &self,
-        task: &Task<'_>,
-        known: &mut Known,
-        written: &Written,
-    ) -> Result<Committed, Refused> {
-        if !self.definition.fenced {
-            return self.core.committer.append_open(written.drafts.clone()).await;
+    /// Commits under the fence, unless the handler has given it up.
+    pub(super) async fn commit(&self, commit: Commit, known: &mut Known) -> Result<Committed, Refused> {
+        if self.definition.fenced {
+            self.core.committer.commit(&commit, known).await
+        } else {
+            self.core.committer.append_open(commit.drafts).await
         }
-        let commit = Commit {
-            flow: task.flow().clone(),
-            identity: task.identity.clone(),
-            drafts: written.drafts.clone(),
-            in_flow: written.in_flow,
-            becomes: Progress::Done,
-            reads_flow: self.definition.reads_flow,
-        };
-        self.core.committer.commit(&commit, known).await
     }
 
     fn version_known(&self, message: &Message) -> Result<(), String> {

@@ -37,6 +37,20 @@ pub(crate) struct Commit {
     pub(crate) reads_flow: bool,
 }
 
+impl Commit {
+    /// One record, which rests on nothing but the fence.
+    pub(crate) fn of_one(flow: &FlowId, identity: &Identity, draft: Draft, becomes: Progress) -> Self {
+        Self {
+            flow: flow.clone(),
+            identity: identity.clone(),
+            drafts: vec![draft],
+            in_flow: 1,
+            becomes,
+            reads_flow: false,
+        }
+    }
+}
+
 /// How a commit ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Committed {

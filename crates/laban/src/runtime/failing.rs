@@ -84,14 +84,7 @@ impl Handling {
         let vanished = vanished + u32::from(body.vanished);
         let becomes = Progress::Tried { attempts: body.attempt, vanished, forgiven };
         let draft = self.core.drafting.retrying(task.flow(), &letters::shortened(body), reaction, context);
-        let commit = Commit {
-            flow: task.flow().clone(),
-            identity: task.identity.clone(),
-            drafts: vec![draft],
-            in_flow: 1,
-            becomes,
-            reads_flow: false,
-        };
+        let commit = Commit::of_one(task.flow(), &task.identity, draft, becomes);
         match self.core.committer.commit(&commit, known).await {
             Ok(Committed::Now { .. }) => true,
             Ok(Committed::Before | Committed::Stale) => false,

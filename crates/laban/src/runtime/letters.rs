@@ -70,20 +70,8 @@ impl Handling {
             Reaction { handle_ms: took, ..self.reaction(cause, attempts.max(1), waited, Duration::ZERO) };
         let limit = self.core.committer.link.client().max_payload();
         let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
-        let commit = Commit {
-            flow: task.flow().clone(),
-            identity: task.identity.clone(),
-            drafts: vec![draft],
-            in_flow: 1,
-            becomes: Progress::Dead { attempts },
-            reads_flow: false,
-        };
-        let committed = if self.definition.fenced {
-            self.core.committer.commit(&commit, known).await
-        } else {
-            self.core.committer.append_open(commit.drafts).await
-        };
-        match committed {
+        let commit = Commit::of_one(task.flow(), &task.identity, draft, Progress::Dead { attempts });
+        match self.commit(commit, known).await {
             Ok(Committed::Now { .. }) => task.delivery.give_up(reason.as_str()).await,
             Ok(Committed::Before | Committed::Stale) => {
                 self.metrics.duplicate();

@@ -8,22 +8,23 @@ use super::handling::{Handling, Task};
 use crate::outcome::Outgoing;
 use crate::telemetry::{end_send_span, send_span};
 
-/// What a reaction writes.
+/// What is kept of the messages that a reaction writes.
 pub(super) struct Written {
-    /// First what is in the flow of the cause, at least one record, then what is in other flows.
-    pub(super) drafts: Vec<Draft>,
+    /// How many of them are in the flow of the cause.
     pub(super) in_flow: usize,
     spans: Vec<Context>,
 }
 
 impl Written {
+    /// The messages: first what is in the flow of the cause, under the fence at least one record, then what is in other
+    /// flows.
     pub(super) fn of(
         handling: &Handling,
         task: &Task<'_>,
         events: Vec<Outgoing>,
         reaction: Reaction,
         context: &Context,
-    ) -> Self {
+    ) -> (Vec<Draft>, Self) {
         let core = &handling.core;
         let (mut here, mut elsewhere, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         for (index, event) in events.into_iter().enumerate() {
@@ -40,7 +41,7 @@ impl Written {
         }
         let in_flow = here.len();
         here.append(&mut elsewhere);
-        Self { drafts: here, in_flow, spans }
+        (here, Self { in_flow, spans })
     }
 
     /// Ends the spans of publishing; `failed` says why nothing was published after all.

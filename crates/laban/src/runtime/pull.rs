@@ -154,18 +154,19 @@ impl Puller {
                         exists = self.exists() => exists,
                         () = self.stop.cancelled() => return Ok(End::Stopped),
                     };
-                    if !exists && client.connection_state() != State::Connected {
-                        // Neither can be found out now. What was asked for is lost in any case.
-                        asked.open = 0;
+                    if !exists && client.connection_state() == State::Connected {
+                        self.finish(messages, &client, &hands).await;
+                        return Ok(End::Gone("the consumer does not exist".to_owned()));
+                    }
+                    // What was asked for is lost in any case.
+                    asked.open = 0;
+                    if !exists {
+                        // It cannot be found out while the broker is away.
                         tokio::select! {
                             _ = self.epochs.changed() => {}
                             () = self.stop.cancelled() => {}
                         }
-                    } else if !exists {
-                        self.finish(messages, &client, &hands).await;
-                        return Ok(End::Gone("the consumer does not exist".to_owned()));
                     }
-                    asked.open = 0;
                 }
                 // The broker forgot what was asked over the old connection.
                 changed = self.epochs.changed() => if changed.is_ok() {
