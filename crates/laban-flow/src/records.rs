@@ -34,7 +34,7 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn add(&mut self, stored: Stored) {
         let (id, at) = (EventId::of_stored(&stored.stream, stored.seq), stored.at);
-        let (stream, seq, subject) = (stored.stream.clone(), stored.seq, stored.subject.clone());
+        let (stream, seq, subject) = (stored.stream.to_string(), stored.seq, stored.subject.clone());
         match Message::try_from(stored) {
             Ok(message) => {
                 self.ids.insert(message.meta.id);

@@ -54,7 +54,7 @@ impl Step {
             id: message.meta.id,
             service: event_type.service().to_owned(),
             event: event_type.event().to_owned(),
-            stream: message.stream,
+            stream: message.stream.to_string(),
             seq: message.seq,
             at: message.at,
             cause: None,
@@ -74,7 +74,7 @@ impl Step {
         if let Some(reaction) = message.meta.reaction {
             step.cause = Some(reaction.cause);
             step.on = Some(reaction.on);
-            step.handler = Some(reaction.handler);
+            step.handler = Some(reaction.handler.to_string());
             step.attempt = Some(reaction.attempt);
             step.queue_ms = Some(reaction.queue_ms);
             step.handle_ms = Some(reaction.handle_ms);

@@ -6,6 +6,11 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~' | b':' | b'@' | b'+' | b'=' | b',')
 }
 
+/// Whether `text` is its own token, as most keys are.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    text.bytes().all(is_plain)
+}
+
 /// Escapes `text` into one subject token.
 pub(crate) fn escape(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

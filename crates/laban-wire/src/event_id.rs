@@ -4,6 +4,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::digits::push_number;
+
 /// Ids of messages that carry none of ours hang below this one. Part of the wire format.
 const FOREIGN: Uuid = Uuid::from_u128(0x6c61_6261_6e00_5f00_8000_666f_7265_6967);
 
@@ -25,7 +27,10 @@ impl EventId {
     /// The id of output number `index` of `handler` of `service` reacting to `cause`:
     /// UUIDv5 with the cause as name space and `<service>/<handler>/<index>` as name.
     pub fn derived(cause: EventId, service: &str, handler: &str, index: usize) -> Self {
-        Self(Uuid::new_v5(&cause.0, format!("{service}/{handler}/{index}").as_bytes()))
+        let mut name = String::with_capacity(service.len() + handler.len() + 8);
+        name.extend([service, "/", handler, "/"]);
+        push_number(&mut name, index as u64);
+        Self(Uuid::new_v5(&cause.0, name.as_bytes()))
     }
 
     /// The id of a message that carries none: it follows from where it is stored.
@@ -37,6 +42,18 @@ impl EventId {
     /// (CloudEvents: `source` and `id` together are unique).
     pub fn foreign(source: &str, id: &str) -> Self {
         Self(id.parse().unwrap_or_else(|_| Uuid::new_v5(&FOREIGN, format!("{source} {id}").as_bytes())))
+    }
+
+    /// The id as text, with hyphens.
+    pub fn to_text(self) -> String {
+        let mut text = String::with_capacity(uuid::fmt::Hyphenated::LENGTH);
+        self.push_to(&mut text);
+        text
+    }
+
+    /// Appends the id as it is written in headers.
+    pub(crate) fn push_to(self, text: &mut String) {
+        text.push_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 
     /// The id as a UUID.

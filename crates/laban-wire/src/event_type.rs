@@ -1,8 +1,9 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::Text;
 
 /// `[a-z][a-z0-9-]*`, at most 64 bytes: what a service and an event may be called.
 fn is_name(name: &str) -> bool {
@@ -14,7 +15,7 @@ fn is_name(name: &str) -> bool {
 /// A service's name: `[a-z][a-z0-9-]*`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ServiceName(Cow<'static, str>);
+pub struct ServiceName(Text);
 
 impl ServiceName {
     /// The name as text.
@@ -33,7 +34,7 @@ impl FromStr for ServiceName {
     type Err = InvalidName;
     fn from_str(name: &str) -> Result<Self, InvalidName> {
         if is_name(name) {
-            Ok(Self(Cow::Owned(name.to_owned())))
+            Ok(Self(name.into()))
         } else {
             Err(InvalidName(name.to_owned(), "a service's name"))
         }
@@ -49,7 +50,7 @@ impl TryFrom<String> for ServiceName {
 
 impl From<ServiceName> for String {
     fn from(name: ServiceName) -> Self {
-        name.0.into_owned()
+        name.0.to_string()
     }
 }
 
@@ -60,7 +61,7 @@ impl From<ServiceName> for String {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventType {
-    name: Cow<'static, str>,
+    name: Text,
     dot: usize,
 }
 
@@ -77,7 +78,7 @@ impl EventType {
     /// When the name has no dot.
     pub fn from_static(name: &'static str) -> Self {
         let dot = name.find('.').expect("an event's name is `<service>.<event>`");
-        Self { name: Cow::Borrowed(name), dot }
+        Self { name: Text::Static(name), dot }
     }
 
     /// The service that writes it.
@@ -109,7 +110,7 @@ impl fmt::Display for EventType {
 
 impl fmt::Debug for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EventType({})", self.name)
+        write!(f, "EventType({})", &*self.name)
     }
 }
 
@@ -120,7 +121,7 @@ impl FromStr for EventType {
             Some((service, event))
                 if is_name(service) && is_name(event.strip_prefix('_').unwrap_or(event)) =>
             {
-                Ok(Self { dot: service.len(), name: Cow::Owned(name.to_owned()) })
+                Ok(Self { dot: service.len(), name: name.into() })
             }
             _ => Err(InvalidName(name.to_owned(), "an event's name is `<service>.<event>`; each")),
         }
@@ -136,7 +137,7 @@ impl TryFrom<String> for EventType {
 
 impl From<EventType> for String {
     fn from(name: EventType) -> Self {
-        name.name.into_owned()
+        name.name.to_string()
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::escape::{escape, unescape};
+use crate::escape::{escape, is_plain_text, unescape};
 
 /// The business key that all events of one flow share, such as an order id.
 ///
@@ -24,6 +24,7 @@ impl FlowId {
         match key.len() {
             0 => Err(InvalidFlowId::Empty),
             bytes if bytes > Self::MAX_KEY_BYTES => Err(InvalidFlowId::TooLong { bytes }),
+            _ if is_plain_text(key) => Ok(Self(key.into())),
             _ => Ok(Self(escape(key).into())),
         }
     }
@@ -33,6 +34,9 @@ impl FlowId {
     /// # Errors
     /// When the token is not one that [`new`](Self::new) makes.
     pub fn from_token(token: &str) -> Result<Self, InvalidFlowId> {
+        if is_plain_text(token) {
+            return Self::new(token);
+        }
         match unescape(token) {
             Some(key) if key.is_empty() => Err(InvalidFlowId::Empty),
             Some(key) if key.len() > Self::MAX_KEY_BYTES => Err(InvalidFlowId::TooLong { bytes: key.len() }),
@@ -46,9 +50,19 @@ impl FlowId {
         &self.0
     }
 
+    /// Whether this is the business key.
+    pub fn is_key(&self, key: &str) -> bool {
+        if is_plain_text(key) { *self.0 == *key } else { *self.0 == *escape(key) }
+    }
+
     /// The business key itself.
     pub fn key(&self) -> String {
         unescape(&self.0).unwrap_or_else(|| self.0.to_string())
+    }
+
+    /// The business key; where it is its own token, without a copy.
+    pub fn shared_key(&self) -> Arc<str> {
+        if self.0.contains('%') { self.key().into() } else { Arc::clone(&self.0) }
     }
 }
 
@@ -110,6 +124,8 @@ mod tests {
         let flow = FlowId::new("order 1.2 🦀").unwrap();
         assert_eq!(flow.token(), "order%201%2E2%20%F0%9F%A6%80");
         assert_eq!(flow.key(), "order 1.2 🦀");
+        assert_eq!(*flow.shared_key(), *flow.key());
         assert_eq!(FlowId::from_token(flow.token()).unwrap(), flow);
+        assert!(flow.is_key("order 1.2 🦀") && !flow.is_key(flow.token()));
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+mod digits;
 mod error_chain;
 mod escape;
 mod event_id;
@@ -13,6 +14,7 @@ mod millis;
 mod read;
 mod record;
 mod subject;
+mod text;
 mod trace;
 
 pub use connect::{ConnectError, ConnectSettings};

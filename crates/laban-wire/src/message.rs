@@ -1,4 +1,6 @@
-use async_nats::{HeaderMap, HeaderName};
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
@@ -8,7 +10,7 @@ use crate::{BAGGAGE, EventId, HEADER, Meta, Subject, TRACEPARENT, TraceParent};
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// The stream.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// Its sequence in the stream.
     pub seq: u64,
     /// The broker's timestamp.
@@ -27,7 +29,7 @@ pub struct Stored {
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The stream that holds it.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// Its sequence in the stream.
     pub seq: u64,
     /// The broker's timestamp.
@@ -49,14 +51,32 @@ impl TryFrom<Stored> for Message {
         if let Some(reason) = stored.malformed {
             return Err(InvalidMessage::HeaderBlock { reason });
         }
+        let Stored { stream, seq, at, subject, headers, payload, .. } = stored;
+        Self::read(stream, seq, at, subject.parse()?, &headers, payload)
+    }
+}
+
+impl Message {
+    /// Reads a message from its parts, which are those of [`Stored`].
+    ///
+    /// # Errors
+    /// When its [`HEADER`] cannot be read.
+    pub fn read(
+        stream: Arc<str>,
+        seq: u64,
+        at: OffsetDateTime,
+        subject: Subject,
+        headers: &HeaderMap,
+        payload: Bytes,
+    ) -> Result<Self, InvalidMessage> {
         Ok(Self {
-            subject: stored.subject.parse()?,
-            meta: Meta::of(&stored.headers, &stored.stream, stored.seq)?,
-            trace: trace_of(&stored.headers),
-            stream: stored.stream,
-            seq: stored.seq,
-            at: stored.at,
-            payload: stored.payload,
+            subject,
+            meta: Meta::of(headers, &stream, seq)?,
+            trace: trace_of(headers),
+            stream,
+            seq,
+            at,
+            payload,
         })
     }
 }
@@ -85,17 +105,21 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
     header(headers, TRACEPARENT).or_else(|| header(headers, "ce-traceparent"))?.parse().ok()
 }
 
-/// A header's value whatever the case of its name: other clients write `Ce-Id` or `Traceparent`.
+/// A header's value whatever the case of its name: other clients write `Ce-Id` or `Traceparent`. There are a handful of
+/// headers, so looking at each is cheaper than the map's hashing.
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     debug_assert_ne!(name, BAGGAGE, "baggage is read by the propagator");
-    headers
-        .get(name)
-        .or_else(|| {
-            let same = |found: &HeaderName| AsRef::<str>::as_ref(found).eq_ignore_ascii_case(name);
-            let (_, values) = headers.iter().find(|(found, _)| same(found))?;
-            values.first()
-        })
-        .map(|value| value.as_str())
+    let mut alike = None;
+    for (found, values) in headers.iter() {
+        let found: &str = found.as_ref();
+        if found.eq_ignore_ascii_case(name) {
+            alike = values.first();
+            if found == name {
+                break;
+            }
+        }
+    }
+    alike.map(|value| value.as_str())
 }
 
 /// A message that is not an event.

@@ -1,6 +1,8 @@
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use crate::digits::push_number;
 use crate::{EventId, EventType, InvalidMessage, Millis};
 
 /// The one header that carries everything but the trace context.
@@ -30,7 +32,7 @@ pub struct Reaction {
     /// That event's type.
     pub on: EventType,
     /// The handler that reacted.
-    pub handler: String,
+    pub handler: Arc<str>,
     /// Which attempt this was, from 1.
     pub attempt: u32,
     /// How long the cause waited: from the broker's timestamp to its receipt by the handler's process.
@@ -48,18 +50,7 @@ impl Meta {
 
 impl fmt::Display for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "id={}", self.id)?;
-        if let Some(version) = self.version {
-            write!(f, " v={version}")?;
-        }
-        let Some(Reaction { cause, on, handler, attempt, queue_ms, handle_ms }) = &self.reaction else {
-            return Ok(());
-        };
-        write!(f, " cause={cause} on={on} handler={handler}")?;
-        if *attempt > 1 {
-            write!(f, " attempt={attempt}")?;
-        }
-        write!(f, " queue_ms={queue_ms} handle_ms={handle_ms}")
+        f.write_str(&self.to_header())
     }
 }
 
@@ -67,8 +58,26 @@ impl Meta {
     /// The header's value.
     pub fn to_header(&self) -> String {
         let mut value = String::with_capacity(192);
-        // Writing to a String does not fail.
-        let _ = write!(value, "{self}");
+        value.push_str("id=");
+        self.id.push_to(&mut value);
+        if let Some(version) = self.version {
+            value.push_str(" v=");
+            push_number(&mut value, version.into());
+        }
+        let Some(Reaction { cause, on, handler, attempt, queue_ms, handle_ms }) = &self.reaction else {
+            return value;
+        };
+        value.push_str(" cause=");
+        cause.push_to(&mut value);
+        value.extend([" on=", on.as_str(), " handler=", handler]);
+        if *attempt > 1 {
+            value.push_str(" attempt=");
+            push_number(&mut value, (*attempt).into());
+        }
+        value.push_str(" queue_ms=");
+        queue_ms.push_to(&mut value);
+        value.push_str(" handle_ms=");
+        handle_ms.push_to(&mut value);
         value
     }
 }
@@ -89,14 +98,15 @@ impl FromStr for Meta {
 
         let (mut id, mut version, mut cause, mut on, mut handler) = (None, None, None, None, None);
         let (mut attempt, mut queue_ms, mut handle_ms) = (1, Millis::default(), Millis::default());
-        for pair in text.split_ascii_whitespace() {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for pair in text.split(' ').filter(|pair| !pair.is_empty()) {
+            let end = pair.bytes().position(|byte| byte == b'=');
+            let (name, value) = end.map_or((pair, ""), |end| (&pair[..end], &pair[end + 1..]));
             match name {
                 "id" => id = Some(field(name, value)?),
                 "v" => version = Some(field(name, value)?),
                 "cause" => cause = Some(field(name, value)?),
                 "on" => on = Some(field(name, value)?),
-                "handler" => handler = Some(value.to_owned()),
+                "handler" => handler = Some(value.into()),
                 "attempt" => attempt = field(name, value)?,
                 "queue_ms" => queue_ms = field(name, value)?,
                 "handle_ms" => handle_ms = field(name, value)?,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digits::push_number;
+
 /// A duration in milliseconds with microsecond precision: `3.108` on the wire and in JSON.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -16,6 +18,26 @@ impl Millis {
     }
 }
 
+impl Millis {
+    /// Appends the number: at most three decimals, no trailing zeros.
+    pub(crate) fn push_to(self, text: &mut String) {
+        // A float that is too large for the number becomes the largest one; more than 500,000 years.
+        let micros = (self.0 * 1e3).round() as u64;
+        push_number(text, micros / 1000);
+        let mut decimals = micros % 1000;
+        if decimals == 0 {
+            return;
+        }
+        text.push('.');
+        let mut digit = 100;
+        while decimals > 0 {
+            text.push(char::from(b'0' + (decimals / digit) as u8));
+            decimals %= digit;
+            digit /= 10;
+        }
+    }
+}
+
 impl From<Duration> for Millis {
     fn from(duration: Duration) -> Self {
         let micros = u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
@@ -25,8 +47,9 @@ impl From<Duration> for Millis {
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // At most three decimals, no trailing zeros: `f64`'s own shortest form of a rounded number.
-        write!(f, "{}", (self.0 * 1e3).round() / 1e3)
+        let mut text = String::new();
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
 
@@ -45,7 +68,7 @@ mod tests {
     #[test]
     fn short_and_exact_to_the_microsecond() {
         let text = |micros| Millis::from(Duration::from_micros(micros)).to_string();
-        assert_eq!([text(0), text(412), text(3_100), text(61_000_000)], ["0", "0.412", "3.1", "61000"]);
+        assert_eq!([text(0), text(412), text(3_010), text(61_000_000)], ["0", "0.412", "3.01", "61000"]);
         assert_eq!("3.108".parse::<Millis>().unwrap(), Millis::from(Duration::from_micros(3108)));
         assert_eq!("NaN".parse::<Millis>().unwrap(), Millis::default());
     }

@@ -213,7 +213,7 @@ impl Encoded {
         let decode = |text: &str| STANDARD.decode(text).map_err(|e| e.to_string());
         let (headers, malformed) = parse_headers(&decode(&self.hdrs)?);
         Ok(Stored {
-            stream: stream.to_owned(),
+            stream: stream.into(),
             seq: self.seq,
             at: OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|e| e.to_string())?,
             subject: self.subject,
@@ -289,7 +289,7 @@ fn from_direct(stream: &str, answer: async_nats::Message) -> Result<Stored, Stri
     let own = headers.iter().filter(|(name, _)| !ADDED.contains(&AsRef::<str>::as_ref(*name)));
     let own = own.flat_map(|(name, values)| values.iter().map(move |value| (name.clone(), value.clone())));
     Ok(Stored {
-        stream: stream.to_owned(),
+        stream: stream.into(),
         seq,
         at,
         subject,

@@ -18,15 +18,20 @@ impl Subject {
         Self { event_type, flow }
     }
 
+    /// The subject as text.
+    pub fn to_text(&self) -> String {
+        [self.event_type.as_str(), ".", self.flow.token()].concat()
+    }
+
     /// Every record of `service` about `flow`: `payment.*.4711`. The fence is laid over it.
     pub fn all_of(service: &str, flow: &FlowId) -> String {
-        format!("{service}.*.{}", flow.token())
+        [service, ".*.", flow.token()].concat()
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.event_type, self.flow.token())
+        f.write_str(&self.to_text())
     }
 }
 

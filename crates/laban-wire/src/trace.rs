@@ -19,9 +19,28 @@ pub struct TraceParent {
     pub flags: u8,
 }
 
+impl TraceParent {
+    /// The header's value.
+    pub fn to_header(&self) -> String {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut value = String::with_capacity(55);
+        let mut part = |bytes: &[u8]| {
+            value.push('-');
+            value.extend(bytes.iter().flat_map(|byte| {
+                [char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]
+            }));
+        };
+        part(&self.trace_id.to_be_bytes());
+        part(&self.span_id.to_be_bytes());
+        part(&[self.flags]);
+        value.insert_str(0, "00");
+        value
+    }
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        f.write_str(&self.to_header())
     }
 }
 

@@ -7,8 +7,8 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
 use crate::outcome::Outgoing;
-use crate::runtime::{AppendError, Commit, Committed, Core, Fence, Identity, Pause, Progress, append};
-use crate::telemetry::{end_send_span, propagation, send_span};
+use crate::runtime::{AppendError, Commit, Committed, Core, Fence, Identity, Pause, Progress};
+use crate::telemetry::{SendSpans, end_send_span, propagation};
 use crate::{Error, Event, Result};
 
 /// How long an emission may take while the broker does not answer.
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Emitter {
     core: Arc<Core>,
     declared: Arc<[EventType]>,
+    spans: Arc<SendSpans>,
 }
 
 /// An event that was taken.
@@ -53,7 +54,8 @@ pub enum Begun {
 
 impl Emitter {
     pub(crate) fn new(core: Arc<Core>, declared: Vec<EventType>) -> Self {
-        Self { core, declared: declared.into() }
+        let spans = Arc::new(SendSpans::of(core.service.as_str(), &declared));
+        Self { core, declared: declared.into(), spans }
     }
 
     /// Begins a flow with this event, once: if this service has any record of the flow, nothing is written, and the first
@@ -64,7 +66,7 @@ impl Emitter {
     pub async fn begin<E: Event>(&self, event: &E) -> Result<Begun> {
         let outgoing = self.outgoing(event)?;
         let id = EventId::root();
-        let span = send_span(&Context::current(), self.core.service.as_str(), &outgoing, id);
+        let span = self.spans.begin(&Context::current(), &outgoing, id);
         let begun = tokio::time::timeout(PATIENCE, self.append_first::<E>(outgoing, id, &span)).await;
         let begun = begun.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
         if let Ok(Begun::Before { .. }) = &begun {
@@ -81,8 +83,8 @@ impl Emitter {
         let draft = self.core.drafting.event(outgoing, id, None, span);
         let mut pause = Pause::default();
         loop {
-            let fence = Fence::At { filter: &filter, seq: 0 };
-            match append(&committer.link.client(), vec![draft.clone()], fence).await {
+            let fence = Fence::At { flow: flow.clone(), seq: 0 };
+            match committer.appender.append(std::slice::from_ref(&draft), fence).await {
                 Ok(seq) => {
                     let trace_id = propagation::trace_id(span);
                     return Ok(Begun::Now(Receipt { event_id: id, flow, seq, trace_id }));
@@ -131,7 +133,7 @@ impl Emitter {
     pub async fn emit<E: Event>(&self, event: &E) -> Result<Receipt> {
         let outgoing = self.outgoing(event)?;
         let id = EventId::root();
-        let span = send_span(&Context::current(), self.core.service.as_str(), &outgoing, id);
+        let span = self.spans.begin(&Context::current(), &outgoing, id);
         let emitted = tokio::time::timeout(PATIENCE, self.append_next::<E>(outgoing, id, &span)).await;
         let emitted = emitted.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
         end_send_span(&span, failure(&emitted).as_deref());

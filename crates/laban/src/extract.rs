@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use laban_wire::{EventId, FlowId, Message};
+use laban_wire::{EventId, FlowId, Message, ServiceName};
 
 use crate::{BoxError, FlowState, Record};
 
@@ -36,7 +36,7 @@ pub struct Call {
     pub(crate) states: Arc<States>,
     /// The service's own records of the flow, for handlers that read flow state.
     pub(crate) records: Arc<Vec<Record>>,
-    pub(crate) service: Arc<str>,
+    pub(crate) service: ServiceName,
     pub(crate) handler: Arc<str>,
 }
 
@@ -135,7 +135,7 @@ impl Extract for Cause {
             event_id,
             flow: call.input.subject.flow.clone(),
             attempt: call.attempt,
-            idempotency_key: EventId::derived(event_id, &call.service, &call.handler, 0),
+            idempotency_key: EventId::derived(event_id, call.service.as_str(), &call.handler, 0),
         })
     }
 }

@@ -141,13 +141,13 @@ impl Record {
         let reaction = on.map(|on| Reaction {
             cause: EventId::root(),
             on,
-            handler: "test".to_owned(),
+            handler: "test".into(),
             attempt: 1,
             queue_ms: Millis::default(),
             handle_ms: Millis::default(),
         });
         Ok(Self::of(Arc::new(Message {
-            stream: "TEST".to_owned(),
+            stream: "TEST".into(),
             seq: 1,
             at: time::OffsetDateTime::UNIX_EPOCH,
             subject: Subject::new(event, FlowId::new(flow_key)?),

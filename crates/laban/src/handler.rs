@@ -199,7 +199,7 @@ where
 /// What an event says of its flow must be what its subject says: a reaction is fenced and found by the subject.
 fn same_flow(input: &impl Input, subject: &FlowId) -> Result<(), BoxError> {
     let key = input.flow_key();
-    if FlowId::new(&key).is_ok_and(|flow| flow == *subject) {
+    if subject.is_key(&key) {
         return Ok(());
     }
     Err(format!("its body belongs to flow `{key}`, its subject to flow `{subject}`").into())

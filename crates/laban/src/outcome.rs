@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::fmt;
 
 use bytes::Bytes;
@@ -116,11 +117,30 @@ impl Outbox {
 impl Outgoing {
     pub(crate) fn of<E: Event>(event: &E) -> Result<Self, String> {
         let flow = FlowId::new(event.flow_key()).map_err(|e| format!("{}: {e}", E::NAME))?;
-        let payload =
-            serde_json::to_vec(event).map_err(|e| format!("{} does not serialize: {e}", E::NAME))?;
+        let payload = encode(event).map_err(|e| format!("{} does not serialize: {e}", E::NAME))?;
         let event = EventType::from_static(E::NAME);
-        Ok(Self { event, version: E::VERSION, flow, payload: payload.into() })
+        Ok(Self { event, version: E::VERSION, flow, payload })
     }
+}
+
+/// Serializes into a buffer that is kept, and copies what is in it once, rather than growing a new one in steps.
+fn encode(event: &impl serde::Serialize) -> serde_json::Result<Bytes> {
+    /// A larger buffer is not kept for the rare event that needed it.
+    const KEPT_BYTES: usize = 64 << 10;
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with(|buffer| {
+        // An event whose serialization serializes another one gets a buffer of its own.
+        let Ok(mut buffer) = buffer.try_borrow_mut() else {
+            return serde_json::to_vec(event).map(Bytes::from);
+        };
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, event)?;
+        let payload = Bytes::copy_from_slice(&buffer);
+        buffer.shrink_to(KEPT_BYTES);
+        Ok(payload)
+    })
 }
 
 /// Why a handler did not come to its success event.

@@ -71,7 +71,7 @@ async fn write(client: &Client, letter: &Step, args: &Args) -> Result<(), Failur
     let reaction = Reaction {
         cause: letter.cause.ok_or_else(incomplete)?,
         on: letter.on.clone().ok_or_else(incomplete)?,
-        handler: letter.handler.clone().ok_or_else(incomplete)?,
+        handler: letter.handler.as_deref().ok_or_else(incomplete)?.into(),
         attempt: 1,
         queue_ms: Millis::default(),
         handle_ms: Millis::default(),

@@ -26,7 +26,7 @@ async fn shop(long: usize) -> Outcome<Broker> {
     let reaction = |cause| Reaction {
         cause,
         on: "order.placed".parse().unwrap(),
-        handler: "charge".to_owned(),
+        handler: "charge".into(),
         attempt: 1,
         queue_ms: "0.412".parse().unwrap(),
         handle_ms: "3.108".parse().unwrap(),

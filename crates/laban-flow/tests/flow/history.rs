@@ -43,7 +43,7 @@ impl History {
         let mut map = HeaderMap::new();
         headers.iter().for_each(|(name, value)| map.insert(*name, *value));
         self.messages.push(Stored {
-            stream,
+            stream: stream.into(),
             seq: *seq,
             at: self.clock,
             subject: format!("{event}.{}", self.flow.token()),
@@ -88,7 +88,7 @@ impl History {
             reaction: Some(Reaction {
                 cause,
                 on: on.parse().unwrap(),
-                handler: handler.to_owned(),
+                handler: handler.into(),
                 attempt,
                 queue_ms: "0.412".parse().unwrap(),
                 handle_ms: "3.108".parse().unwrap(),
@@ -121,7 +121,7 @@ impl History {
 pub(crate) fn declared(service: &str, handler: &str, on: &str, compensates: &[&str]) -> Declared {
     Declared {
         service: service.to_owned(),
-        handler: handler.to_owned(),
+        handler: handler.into(),
         on: on.parse().unwrap(),
         compensates: compensates.iter().map(|event| event.parse().unwrap()).collect(),
         emits: Vec::new(),

@@ -30,7 +30,7 @@ fn clocks_decide_nothing() {
     let expected = names(&history.flow(&Reactions::default()));
     let mut skewed = history;
     for message in &mut skewed.messages {
-        if message.stream == "PAYMENT" {
+        if &*message.stream == "PAYMENT" {
             message.at += time::Duration::hours(9);
         }
     }

@@ -18,7 +18,7 @@ fn completed_when_nothing_is_awaited() {
 #[test]
 fn running_names_every_reaction_that_is_missing() {
     let mut history = dispatched("4711");
-    history.messages.retain(|message| message.stream != "PAYMENT" && message.stream != "SHIPPING");
+    history.messages.retain(|message| &*message.stream != "PAYMENT" && &*message.stream != "SHIPPING");
     let flow = history.flow(&reactions());
     assert_eq!((flow.state, flow.ended_at), (State::Running, None));
     let placed = flow.steps[0].id;

@@ -1,48 +1,40 @@
-//! Appending to the home stream, under a fence or not, one message or an atomic batch.
+//! Appending to the home stream, under a fence or not: one message, or several that are written all or none.
 
 use std::time::Duration;
 
-use async_nats::client::{PublishErrorKind, RequestErrorKind};
-use async_nats::{Client, HeaderMap, Request};
+use async_nats::client::RequestErrorKind;
+use async_nats::header::{HeaderMap, HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
+use async_nats::{Client, Request};
 use bytes::Bytes;
-use laban_wire::{Message, Stored, error_chain};
+use laban_wire::{FlowId, Subject, error_chain};
 use serde::Deserialize;
-use time::OffsetDateTime;
+use tokio::sync::oneshot;
+
+use super::batches::{Batches, Waiting};
+use super::drafts::Draft;
+use super::link::Link;
 
 /// How long the broker may take to acknowledge. After that the outcome is unknown.
-const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A message that is ready to be written.
-#[derive(Clone, Debug)]
-pub(crate) struct Draft {
-    pub(crate) subject: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) payload: Bytes,
-}
+/// The fence's filter; the sequence goes into a header that the client library knows.
+const FENCE_FILTER: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 
-impl Draft {
-    /// The message as a reader will find it, but for the broker's timestamp.
-    pub(crate) fn as_written(&self, stream: &str, seq: u64) -> Option<Message> {
-        let stored = Stored {
-            stream: stream.to_owned(),
-            seq,
-            at: OffsetDateTime::now_utc(),
-            subject: self.subject.clone(),
-            headers: self.headers.clone(),
-            malformed: None,
-            payload: self.payload.clone(),
-        };
-        stored.try_into().ok()
-    }
+/// Appends to one service's home stream.
+#[derive(Clone)]
+pub(crate) struct Appender {
+    link: Link,
+    service: String,
+    batches: Batches,
 }
 
 /// The condition under which an append takes place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fence<'a> {
+#[derive(Clone, Debug)]
+pub(crate) enum Fence {
     /// None: write in any case.
     Open,
-    /// Only if the last message on `filter` has sequence `seq`; 0 for none.
-    At { filter: &'a str, seq: u64 },
+    /// Only if the service's last record about the flow has sequence `seq`; 0 for none.
+    At { flow: FlowId, seq: u64 },
 }
 
 /// Why an append did not take place, or may not have.
@@ -58,61 +50,58 @@ pub(crate) enum AppendError {
     Refused(String),
 }
 
-/// JetStream error codes, <https://github.com/nats-io/nats-server/blob/main/server/errors.json>.
-mod code {
-    pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
-    pub(super) const WRITE_IN_FLIGHT: u64 = 10164;
-    pub(super) const MESSAGE_TOO_LARGE: u64 = 10054;
-    pub(super) const HEADERS_TOO_LARGE: u64 = 10097;
-    pub(super) const BATCH_TOO_LARGE: u64 = 10199;
-}
-
-/// The most messages that one atomic batch takes.
-pub(crate) const MAX_BATCH: usize = 1000;
-
-/// Appends `drafts` to one stream, all or none, and returns the sequence of the last. They have consecutive sequences.
-pub(crate) async fn append(
-    client: &Client,
-    mut drafts: Vec<Draft>,
-    fence: Fence<'_>,
-) -> Result<u64, AppendError> {
-    if let Fence::At { filter, seq } = fence
-        && let Some(first) = drafts.first_mut()
-    {
-        first.headers.insert("Nats-Expected-Last-Subject-Sequence", seq.to_string());
-        first.headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
+impl Appender {
+    /// Starts what batches need on the present runtime.
+    pub(crate) fn start(link: Link, service: &str) -> Self {
+        let batches = Batches::start(link.clone(), service.to_owned());
+        Self { link, service: service.to_owned(), batches }
     }
-    check_size(client, &drafts)?;
-    let count = drafts.len();
-    let Some(mut last) = drafts.pop() else {
-        return Err(AppendError::Refused("nothing to write".to_owned()));
-    };
-    if count > 1 {
-        let batch = uuid::Uuid::now_v7().simple().to_string();
-        for (index, mut draft) in drafts.into_iter().enumerate() {
-            mark(&mut draft.headers, &batch, index + 1);
-            client.publish_with_headers(draft.subject, draft.headers, draft.payload).await.map_err(|e| {
-                match e.kind() {
-                    PublishErrorKind::Send => AppendError::Unavailable(error_chain(&e)),
-                    _ => AppendError::Refused(error_chain(&e)),
-                }
-            })?;
+
+    /// Appends `drafts`, all or none, and returns the sequence of the last. They have consecutive sequences.
+    pub(crate) async fn append(&self, drafts: &[Draft], fence: Fence) -> Result<u64, AppendError> {
+        if let [draft] = drafts {
+            let mut headers = draft.headers();
+            fence.write(&self.service, &mut headers);
+            let (client, subject) = (self.link.client(), draft.subject.to_text());
+            // The client library refuses what is too large as well; this says how large it is.
+            if draft.payload.len() > client.max_payload() / 2 {
+                super::batches::check_size(drafts, client.max_payload()).map_err(AppendError::Refused)?;
+            }
+            return publish(&client, subject, headers, draft.payload.clone()).await;
         }
-        mark(&mut last.headers, &batch, count);
-        last.headers.insert("Nats-Batch-Commit", "1");
+        // Rare enough to keep its state off the task of every delivery.
+        Box::pin(self.append_all(drafts, fence)).await
     }
-    publish(client, last).await
+
+    async fn append_all(&self, drafts: &[Draft], fence: Fence) -> Result<u64, AppendError> {
+        let limit = self.link.client().max_payload();
+        let size_bytes = super::batches::check_size(drafts, limit).map_err(AppendError::Refused)?;
+        let (done, answer) = oneshot::channel();
+        self.batches.add(Waiting { drafts: drafts.to_vec(), fence, size_bytes, done });
+        let gone = |_| Err(AppendError::Unknown("the service is stopping".to_owned()));
+        answer.await.unwrap_or_else(gone)
+    }
 }
 
-fn mark(headers: &mut HeaderMap, batch: &str, sequence: usize) {
-    headers.insert("Nats-Batch-Id", batch);
-    headers.insert("Nats-Batch-Sequence", sequence.to_string());
+impl Fence {
+    /// Adds the condition to the headers of the first message that it is about.
+    pub(super) fn write(&self, service: &str, headers: &mut HeaderMap) {
+        if let Self::At { flow, seq } = self {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, seq.to_string());
+            headers.insert(FENCE_FILTER, Subject::all_of(service, flow));
+        }
+    }
 }
 
 /// Publishes and waits for the stream's acknowledgement.
-async fn publish(client: &Client, draft: Draft) -> Result<u64, AppendError> {
-    let request = Request::new().headers(draft.headers).payload(draft.payload).timeout(Some(ACK_TIMEOUT));
-    let answer = client.send_request(draft.subject, request).await.map_err(|e| match e.kind() {
+pub(super) async fn publish(
+    client: &Client,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<u64, AppendError> {
+    let request = Request::new().headers(headers).payload(payload).timeout(Some(ACK_TIMEOUT));
+    let answer = client.send_request(subject, request).await.map_err(|e| match e.kind() {
         RequestErrorKind::TimedOut => {
             AppendError::Unknown(format!("no acknowledgement within {} s", ACK_TIMEOUT.as_secs()))
         }
@@ -131,6 +120,15 @@ async fn publish(client: &Client, draft: Draft) -> Result<u64, AppendError> {
         Ok(PubAck { seq: Some(seq), .. }) => Ok(seq),
         _ => Err(AppendError::Unknown("an acknowledgement that cannot be read".to_owned())),
     }
+}
+
+/// JetStream error codes, <https://github.com/nats-io/nats-server/blob/main/server/errors.json>.
+mod code {
+    pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
+    pub(super) const WRITE_IN_FLIGHT: u64 = 10164;
+    pub(super) const MESSAGE_TOO_LARGE: u64 = 10054;
+    pub(super) const HEADERS_TOO_LARGE: u64 = 10097;
+    pub(super) const BATCH_TOO_LARGE: u64 = 10199;
 }
 
 #[derive(Deserialize)]
@@ -156,35 +154,4 @@ impl From<PubError> for AppendError {
             _ => Self::Unavailable(text),
         }
     }
-}
-
-/// Finds out before sending what the broker would close the connection for.
-fn check_size(client: &Client, drafts: &[Draft]) -> Result<(), AppendError> {
-    if drafts.len() > MAX_BATCH {
-        let reason = format!("{} events at once; a batch takes at most {MAX_BATCH}", drafts.len());
-        return Err(AppendError::Refused(reason));
-    }
-    let limit = client.max_payload();
-    for draft in drafts {
-        let bytes = size(draft);
-        if bytes > limit {
-            return Err(AppendError::Refused(format!(
-                "{} has {bytes} bytes with its headers; the broker takes at most {limit} (its max_payload)",
-                draft.subject
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Room for the headers that [`append`] adds: batch marks, and a fence on the longest possible flow id.
-const ADDED_HEADERS_BYTES: usize = 1280;
-
-/// What a broker counts against its limit: body and headers.
-pub(crate) fn size(draft: &Draft) -> usize {
-    let headers =
-        draft.headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    let bytes: usize =
-        headers.map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4).sum();
-    draft.payload.len() + bytes + ADDED_HEADERS_BYTES
 }

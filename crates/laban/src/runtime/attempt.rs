@@ -27,7 +27,7 @@ impl Handling {
             attempt,
             states: Arc::clone(&self.core.states),
             records: known.records.clone().unwrap_or_default(),
-            service: self.core.service.as_str().into(),
+            service: self.core.service.clone(),
             handler: Arc::clone(&self.handler),
         };
         let run = self
@@ -42,7 +42,7 @@ impl Handling {
                     attempts: failed,
                     took: Millis::default(),
                 };
-                self.bury(task, known, letter, &context).await;
+                Box::pin(self.bury(task, known, letter, &context)).await;
                 return Step::Finished;
             }
         };
@@ -65,20 +65,20 @@ impl Handling {
                         attempts: attempt,
                         took: took.into(),
                     };
-                    self.bury(task, known, letter, &context).await;
+                    Box::pin(self.bury(task, known, letter, &context)).await;
                     Step::Finished
                 }
             },
             End::Retry(error) => {
                 let error = error_chain(error.as_ref());
-                self.fail(task, known, error, reaction, &context).await;
+                Box::pin(self.fail(task, known, error, reaction, &context)).await;
                 Step::Finished
             }
             End::Reject(error) => {
                 let error = error_chain(error.as_ref());
                 let letter =
                     Letter { reason: DeadReason::Rejected, error, attempts: attempt, took: took.into() };
-                self.bury(task, known, letter, &context).await;
+                Box::pin(self.bury(task, known, letter, &context)).await;
                 Step::Finished
             }
         }
@@ -113,14 +113,14 @@ impl Handling {
                 written.end_spans(None);
                 if emits { Ending::Emitted } else { Ending::Handled }.end(context);
                 self.metrics.committed();
-                task.delivery.ack().await;
+                task.delivery.answers.ack().await;
                 Step::Finished
             }
             Ok(Committed::Before) => {
                 written.end_spans(Some("another was first"));
                 Ending::Duplicate.end(context);
                 self.metrics.duplicate();
-                task.delivery.ack().await;
+                task.delivery.answers.ack().await;
                 Step::Finished
             }
             Ok(Committed::Stale) => {
@@ -131,13 +131,8 @@ impl Handling {
             Err(refused) => {
                 let error = refused.to_string();
                 written.end_spans(Some(&error));
-                self.bury(
-                    task,
-                    known,
-                    Letter { reason: DeadReason::Unwritable, error, attempts, took: ran },
-                    context,
-                )
-                .await;
+                let letter = Letter { reason: DeadReason::Unwritable, error, attempts, took: ran };
+                Box::pin(self.bury(task, known, letter, context)).await;
                 Step::Finished
             }
         }
@@ -148,7 +143,7 @@ impl Handling {
         if self.definition.fenced {
             self.core.committer.commit(&commit, known).await
         } else {
-            self.core.committer.append_open(commit.drafts).await
+            Box::pin(self.core.committer.append_open(commit.drafts)).await
         }
     }
 

@@ -6,11 +6,13 @@
 //!
 //! Never guess: after anything but a clear answer, read what is there, from the stream's leader, and decide again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use laban_wire::{FlowId, Subject};
 
-use super::append::{AppendError, Draft, Fence, append};
+use super::append::{AppendError, Appender, Fence};
+use super::drafts::Draft;
 use super::link::Link;
 use super::memory::{Identity, Known, Progress};
 use crate::telemetry::Metrics;
@@ -19,7 +21,8 @@ use crate::telemetry::Metrics;
 #[derive(Clone)]
 pub(crate) struct Committer {
     pub(crate) link: Link,
-    pub(crate) stream: String,
+    pub(crate) appender: Appender,
+    pub(crate) stream: Arc<str>,
     pub(crate) service: String,
     pub(crate) metrics: Metrics,
 }
@@ -70,7 +73,6 @@ pub(crate) struct Refused(pub(crate) String);
 impl Committer {
     /// Commits, however long the broker is away. What is known of the flow afterwards is in `known`.
     pub(crate) async fn commit(&self, commit: &Commit, known: &mut Known) -> Result<Committed, Refused> {
-        let filter = Subject::all_of(&self.service, &commit.flow);
         let mut pause = Pause::default();
         loop {
             let progress = known.progress(&commit.identity);
@@ -81,46 +83,63 @@ impl Committer {
             if progress.reaches(commit.becomes) {
                 return Ok(Committed::Now { first_seq: known.last_seq });
             }
-            let fence = Fence::At { filter: &filter, seq: known.last_seq };
-            match append(&self.link.client(), commit.drafts.clone(), fence).await {
+            let fence = Fence::At { flow: commit.flow.clone(), seq: known.last_seq };
+            let error = match self.appender.append(&commit.drafts, fence).await {
                 Ok(last_seq) => {
                     let first_seq = last_seq + 1 - commit.drafts.len() as u64;
                     known.wrote(commit, &self.stream, first_seq);
                     return Ok(Committed::Now { first_seq });
                 }
-                Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
-                Err(AppendError::FenceLost) => {
-                    self.metrics.fence_lost();
-                    if self.catch_up(&filter, known).await {
-                        if commit.reads_flow && !known.progress(&commit.identity).is_settled() {
-                            return Ok(Committed::Stale);
-                        }
-                    } else if pause.tries < 5 {
-                        // A write is in flight: the broker has accepted it, and does not show it yet.
-                        pause.short().await;
-                    } else {
-                        // Records that we know of are gone: expired, or the stream was restored. Start from what is there.
-                        known.forget();
-                        pause.short().await;
-                        self.catch_up(&filter, known).await;
-                    }
-                }
-                Err(AppendError::Unknown(reason)) => {
-                    tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
-                    pause.long().await;
-                    if self.catch_up(&filter, known).await
-                        && commit.reads_flow
-                        && !known.progress(&commit.identity).is_settled()
-                    {
-                        return Ok(Committed::Stale);
-                    }
-                }
-                Err(AppendError::Unavailable(reason)) => {
-                    tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit waits for the broker");
-                    pause.long().await;
-                }
+                Err(error) => error,
+            };
+            // Rare enough to keep its state off the task of every delivery.
+            if let Some(end) = Box::pin(self.recover(commit, known, &mut pause, error)).await {
+                return end;
             }
         }
+    }
+
+    /// After an append that may not have taken place: finds out what has. `None` when it is to be tried again.
+    async fn recover(
+        &self,
+        commit: &Commit,
+        known: &mut Known,
+        pause: &mut Pause,
+        error: AppendError,
+    ) -> Option<Result<Committed, Refused>> {
+        let filter = Subject::all_of(&self.service, &commit.flow);
+        let stale = |known: &Known| commit.reads_flow && !known.progress(&commit.identity).is_settled();
+        match error {
+            AppendError::Refused(reason) => return Some(Err(Refused(reason))),
+            AppendError::FenceLost => {
+                self.metrics.fence_lost();
+                if self.catch_up(&filter, known).await {
+                    if stale(known) {
+                        return Some(Ok(Committed::Stale));
+                    }
+                } else if pause.tries < 5 {
+                    // A write is in flight: the broker has accepted it, and does not show it yet.
+                    pause.short().await;
+                } else {
+                    // Records that we know of are gone: expired, or the stream was restored. Start from what is there.
+                    known.forget();
+                    pause.short().await;
+                    self.catch_up(&filter, known).await;
+                }
+            }
+            AppendError::Unknown(reason) => {
+                tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
+                pause.long().await;
+                if self.catch_up(&filter, known).await && stale(known) {
+                    return Some(Ok(Committed::Stale));
+                }
+            }
+            AppendError::Unavailable(reason) => {
+                tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit waits for the broker");
+                pause.long().await;
+            }
+        }
+        None
     }
 
     /// Appends without a fence, however long the broker is away. An append of unknown outcome is repeated.
@@ -130,7 +149,7 @@ impl Committer {
         }
         let mut pause = Pause::default();
         loop {
-            match append(&self.link.client(), drafts.clone(), Fence::Open).await {
+            match self.appender.append(&drafts, Fence::Open).await {
                 Ok(last_seq) => return Ok(Committed::Now { first_seq: last_seq + 1 - drafts.len() as u64 }),
                 Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
                 Err(AppendError::FenceLost) => pause.short().await,

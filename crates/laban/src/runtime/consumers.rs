@@ -1,6 +1,7 @@
 //! Durable consumers: each handler's position at each event type.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -20,7 +21,7 @@ const MAX_ACK_PENDING: i64 = 20_000;
 /// The durable consumer of one handler at one event type.
 pub(crate) struct Position {
     /// The stream it is on.
-    pub(crate) stream: String,
+    pub(crate) stream: Arc<str>,
     config: pull::Config,
 }
 
@@ -51,7 +52,7 @@ impl Position {
         // Service and event names have no `_`, handlers no `-` or `.`: the parts cannot run into each other.
         let name = format!("{service}_{}_{}", definition.name, event.as_str().replace('.', "_"));
         // An event's name is that of a service, checked when it was made.
-        let stream = event.service().parse().map_or_else(|_| String::new(), |owner| home_stream(&owner));
+        let stream = event.service().parse().map_or_else(|_| "".into(), |owner| home_stream(&owner).into());
         Self {
             stream,
             config: pull::Config {
@@ -77,7 +78,7 @@ impl Position {
     pub(crate) fn of_redrives(service: &ServiceName, config: &Config) -> Self {
         let event = EventType::system(service, REDRIVE);
         Self {
-            stream: home_stream(service),
+            stream: home_stream(service).into(),
             config: pull::Config {
                 // An empty handler's name, which no handler can have.
                 durable_name: Some(format!("{service}__redrive")),
@@ -121,7 +122,7 @@ impl Position {
                 Ok(consumer) => return Some(consumer),
                 Err(reason) => {
                     if told.as_ref() != Some(&reason) {
-                        tracing::info!(consumer = self.name(), stream = self.stream, %reason, "waiting for the stream");
+                        tracing::info!(consumer = self.name(), stream = %self.stream, %reason, "waiting for the stream");
                         told = Some(reason);
                     }
                 }
@@ -135,7 +136,7 @@ impl Position {
     }
 
     async fn find_or_make(&self, context: &Context) -> Result<Consumer<pull::Config>, String> {
-        let stream = context.get_stream(&self.stream).await.map_err(|error| error_chain(&error))?;
+        let stream = context.get_stream(&*self.stream).await.map_err(|error| error_chain(&error))?;
         let mut config = self.config.clone();
         if let Ok(found) = stream.get_consumer::<pull::Config>(self.name()).await {
             let found_config = &found.cached_info().config;

@@ -9,6 +9,7 @@ use super::commit::Committer;
 use super::drafts::Drafting;
 use super::memory::{Known, Memory};
 use super::turns::Turns;
+use super::vigil::Vigil;
 use crate::config::Config;
 use crate::extract::States;
 use crate::telemetry::Metrics;
@@ -19,6 +20,7 @@ pub(crate) struct Core {
     pub(crate) drafting: Drafting,
     pub(crate) memory: Memory,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) vigil: Arc<Vigil>,
     pub(crate) states: Arc<States>,
     /// Whether any handler reads flow state, so that records are worth keeping in memory.
     pub(crate) keep_records: bool,
@@ -36,7 +38,7 @@ impl Core {
         let unsure = redelivered || (remembered.is_none() && reads_flow);
         let mut known = remembered.unwrap_or_else(|| Known::nothing(self.keep_records));
         if unsure {
-            self.committer.refresh(flow, &mut known).await;
+            Box::pin(self.committer.refresh(flow, &mut known)).await;
         }
         known
     }

@@ -1,21 +1,30 @@
 //! One message handed to a handler, and what can be answered to the broker.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
-use laban_wire::{EventId, InvalidMessage, Message, Stored};
+use bytes::Bytes;
+use laban_wire::{EventId, EventType, FlowId, InvalidMessage, Message, Stored, Subject};
 use time::OffsetDateTime;
 
 /// A message on its way through a handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) stored: Stored,
+    flow: Option<FlowId>,
     /// How often the broker has delivered it, this time included.
     pub(crate) delivered: u32,
     /// From the broker's timestamp to its receipt here. Clocks of two machines: informative.
     pub(crate) waited: Duration,
+    pub(crate) answers: Answers,
+}
+
+/// What can be said to the broker about one delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
     reply: async_nats::Subject,
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl Delivery {
@@ -24,19 +33,13 @@ impl Delivery {
     /// with `<domain>.<account hash>` after `$JS.ACK` and a random token at the end.
     ///
     /// `None` when the message was not delivered by a consumer.
-    pub(crate) fn of(message: async_nats::Message, client: &Client) -> Option<Self> {
+    pub(crate) fn of(message: async_nats::Message, stream: &Arc<str>, client: &Arc<Client>) -> Option<Self> {
         let reply = message.reply?;
-        let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
-        let (stream, fields) = match tokens.len() {
-            7 => (tokens[0], &tokens[2..]),
-            9.. => (tokens[2], &tokens[4..]),
-            _ => return None,
-        };
-        let nanos: i128 = fields[3].parse().ok()?;
-        let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
+        let [delivered, seq, nanos] = positions(reply.strip_prefix("$JS.ACK.")?)?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).ok()?;
         let stored = Stored {
-            stream: stream.to_owned(),
-            seq: fields[1].parse().ok()?,
+            stream: Arc::clone(stream),
+            seq,
             at,
             subject: message.subject.into_string(),
             headers: message.headers.unwrap_or_default(),
@@ -44,61 +47,132 @@ impl Delivery {
             payload: message.payload,
         };
         Some(Self {
+            flow: flow_of(&stored),
             stored,
-            delivered: fields[0].parse().ok()?,
+            delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
             waited: SystemTime::now().duration_since(at.into()).unwrap_or_default(),
-            reply,
-            client: client.clone(),
+            answers: Answers { reply, client: Arc::clone(client) },
         })
     }
 
     /// A message that was delivered and never arrived, because the client library cannot parse it.
-    pub(crate) fn of_stored(stored: Stored, consumer: &str, client: &Client) -> Self {
+    pub(crate) fn of_stored(stored: Stored, consumer: &str, client: &Arc<Client>) -> Self {
         let nanos = stored.at.unix_timestamp_nanos();
         // The broker goes by the stream sequence; the other numbers are informative.
         let reply = format!("$JS.ACK.{}.{consumer}.1.{}.1.{nanos}.0", stored.stream, stored.seq);
         let waited = SystemTime::now().duration_since(stored.at.into()).unwrap_or_default();
-        Self { stored, delivered: 2, waited, reply: reply.into(), client: client.clone() }
+        let answers = Answers { reply: reply.into(), client: Arc::clone(client) };
+        Self { flow: flow_of(&stored), stored, delivered: 2, waited, answers }
     }
 
     /// The same delivery, with another message in its place.
     pub(crate) fn instead(&self, stored: Stored) -> Self {
-        Self { stored, ..self.clone() }
+        Self { flow: flow_of(&stored), stored, ..self.clone() }
     }
 
-    /// The event or record that it is.
-    pub(crate) fn read(&self) -> Result<Message, InvalidMessage> {
-        self.stored.clone().try_into()
+    /// The flow that its subject names, if it names one.
+    pub(crate) fn flow(&self) -> Option<&FlowId> {
+        self.flow.as_ref()
+    }
+
+    /// The event or record that it is, most likely of type `expected`.
+    pub(crate) fn read(&self, expected: &EventType) -> Result<Message, InvalidMessage> {
+        let Stored { stream, seq, at, subject, headers, malformed, payload } = &self.stored;
+        if let Some(reason) = malformed {
+            return Err(InvalidMessage::HeaderBlock { reason: reason.clone() });
+        }
+        let event = subject.rsplit_once('.').map_or("", |(event, _)| event);
+        let subject = match &self.flow {
+            Some(flow) if event == expected.as_str() => Subject::new(expected.clone(), flow.clone()),
+            _ => subject.parse()?,
+        };
+        Message::read(Arc::clone(stream), *seq, *at, subject, headers, payload.clone())
     }
 
     /// What an unreadable message goes by.
     pub(crate) fn stored_id(&self) -> EventId {
         EventId::of_stored(&self.stored.stream, self.stored.seq)
     }
+}
 
+/// How often it was delivered, its stream sequence and its timestamp in nanoseconds, from an acknowledgement subject
+/// without its prefix. Read from the bytes: it is done for every delivery, and the standard library's splitting costs more
+/// than the rest of the reading.
+fn positions(subject: &str) -> Option<[u64; 3]> {
+    let tokens = subject.bytes().filter(|byte| *byte == b'.').count() + 1;
+    // The stream and the consumer come before, and are known.
+    let before = match tokens {
+        7 => 2,
+        9.. => 4,
+        _ => return None,
+    };
+    let mut numbers = [0; 4];
+    let mut at = 0;
+    for byte in subject.bytes() {
+        if byte == b'.' {
+            at += 1;
+            if at == before + numbers.len() {
+                break;
+            }
+        } else if let Some(number) = at.checked_sub(before).map(|index| &mut numbers[index]) {
+            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            *number = u64::checked_add(u64::checked_mul(*number, 10)?, digit.into())?;
+        }
+    }
+    let [delivered, seq, _, nanos] = numbers;
+    Some([delivered, seq, nanos])
+}
+
+fn flow_of(stored: &Stored) -> Option<FlowId> {
+    FlowId::from_token(stored.subject.rsplit('.').next()?).ok()
+}
+
+impl Answers {
     /// Done with it. An acknowledgement that is lost costs a second delivery, which the commit absorbs.
     pub(crate) async fn ack(&self) {
-        self.answer("+ACK".to_owned()).await;
+        self.answer(Bytes::from_static(b"+ACK")).await;
     }
 
     /// Deliver it again, later.
     pub(crate) async fn again_in(&self, delay: Duration) {
-        self.answer(format!(r#"-NAK {{"delay": {}}}"#, delay.as_nanos())).await;
+        self.answer(format!(r#"-NAK {{"delay": {}}}"#, delay.as_nanos()).into()).await;
     }
 
     /// Never deliver it again; the reason shows in the broker's advisory.
     pub(crate) async fn give_up(&self, reason: &str) {
-        self.answer(format!("+TERM {reason}")).await;
+        self.answer(format!("+TERM {reason}").into()).await;
     }
 
     /// Still at work on it.
     pub(crate) async fn in_progress(&self) {
-        self.answer("+WPI".to_owned()).await;
+        self.answer(Bytes::from_static(b"+WPI")).await;
     }
 
-    async fn answer(&self, answer: String) {
-        if let Err(error) = self.client.publish(self.reply.clone(), answer.into()).await {
+    async fn answer(&self, answer: Bytes) {
+        if let Err(error) = self.client.publish(self.reply.clone(), answer).await {
             tracing::debug!(%error, "an answer to the broker could not be sent; it will deliver again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_an_acknowledgement_subject_are_read() {
+        let told = Some([2, 4711, 1_763_700_000_123_456_789]);
+        for subject in [
+            "ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3",
+            "_.ACCHASH.ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3",
+            "hub.ACCHASH.ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3.random",
+        ] {
+            assert_eq!(positions(subject), told, "{subject}");
+        }
+        for subject in
+            ["", "a.b.1.2.3", "a.b.1.2.3.4.5.6", "a.b.x.2.3.4.5", "a.b.1.99999999999999999999.3.4.5"]
+        {
+            assert_eq!(positions(subject), None, "{subject}");
         }
     }
 }

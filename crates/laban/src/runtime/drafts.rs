@@ -2,19 +2,76 @@
 
 use std::sync::Arc;
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use laban_wire::{
-    DEAD, Dead, EventId, EventType, FlowId, HANDLED, HEADER, Handled, Meta, RETRYING, Reaction, Retrying,
-    Subject,
+    DEAD, Dead, EventId, EventType, FlowId, HANDLED, HEADER, Handled, Message, Meta, RETRYING, Reaction,
+    Retrying, ServiceName, Subject,
 };
 use opentelemetry::Context;
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use super::append::Draft;
 use crate::outcome::Outgoing;
 use crate::telemetry::propagation;
-use laban_wire::ServiceName;
+
+const META: HeaderName = HeaderName::from_static(HEADER);
+
+/// A message that is ready to be written. Its headers are made when it is, each time: the client library takes them with
+/// it, and nearly all messages are written once.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) subject: Subject,
+    pub(crate) meta: Meta,
+    /// The span that publishes it.
+    trace: Context,
+    /// Whether CloudEvents headers are added.
+    cloud_events: bool,
+    pub(crate) payload: Bytes,
+}
+
+impl Draft {
+    /// The headers, without those that say how it is to be written.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(META, self.meta.to_header());
+        propagation::inject(&self.trace, &mut headers);
+        if self.cloud_events {
+            let Subject { event_type, flow } = &self.subject;
+            headers.insert("ce-specversion", "1.0");
+            headers.insert("ce-id", self.meta.id.to_string());
+            headers.insert("ce-source", format!("/{}", event_type.service()));
+            headers.insert("ce-type", event_type.as_str());
+            headers.insert("ce-subject", flow.token());
+            headers.insert("content-type", "application/json");
+        }
+        headers
+    }
+
+    /// The message as a reader will find it, but for the broker's timestamp.
+    pub(crate) fn as_written(&self, stream: &Arc<str>, seq: u64) -> Message {
+        Message {
+            stream: Arc::clone(stream),
+            seq,
+            at: OffsetDateTime::now_utc(),
+            subject: self.subject.clone(),
+            meta: self.meta.clone(),
+            trace: propagation::trace_parent(&self.trace),
+            payload: self.payload.clone(),
+        }
+    }
+
+    /// What a broker counts against its limit: body and headers.
+    pub(crate) fn size_bytes(&self) -> usize {
+        /// Room for the headers that an append adds: batch marks, and a fence on the longest possible flow id.
+        const ADDED_HEADERS_BYTES: usize = 1280;
+        let headers = self.headers();
+        let headers = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let bytes: usize =
+            headers.map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4).sum();
+        self.payload.len() + bytes + ADDED_HEADERS_BYTES
+    }
+}
 
 /// Makes the records of one service.
 #[derive(Clone, Debug)]
@@ -33,17 +90,13 @@ impl Drafting {
         reaction: Option<Reaction>,
         trace: &Context,
     ) -> Draft {
-        let meta = Meta { id, version: Some(event.version), reaction };
-        let mut headers = headers(&meta, trace);
-        if self.cloud_events {
-            headers.insert("ce-specversion", "1.0");
-            headers.insert("ce-id", id.to_string());
-            headers.insert("ce-source", format!("/{}", self.service));
-            headers.insert("ce-type", event.event.as_str());
-            headers.insert("ce-subject", event.flow.token());
-            headers.insert("content-type", "application/json");
+        Draft {
+            subject: Subject::new(event.event, event.flow),
+            meta: Meta { id, version: Some(event.version), reaction },
+            trace: trace.clone(),
+            cloud_events: self.cloud_events,
+            payload: event.payload,
         }
-        Draft { subject: Subject::new(event.event, event.flow).to_string(), headers, payload: event.payload }
     }
 
     /// The note that a reaction emitted nothing into this flow.
@@ -79,7 +132,7 @@ impl Drafting {
         limit_bytes: usize,
     ) -> Draft {
         let draft = self.system(DEAD, flow, json(&body), reaction.clone(), trace);
-        if super::append::size(&draft) <= limit_bytes {
+        if draft.size_bytes() <= limit_bytes {
             return draft;
         }
         body.input.payload = None;
@@ -98,17 +151,14 @@ impl Drafting {
         // A system record is found by cause, handler and attempt; its id follows from them like an event's.
         let name = format!("{}/{record}/{}", reaction.handler, reaction.attempt);
         let id = EventId::derived(reaction.cause, self.service.as_str(), &name, 0);
-        let meta = Meta { id, version: None, reaction: Some(reaction) };
-        let subject = Subject::new(EventType::system(&self.service, record), flow.clone());
-        Draft { subject: subject.to_string(), headers: headers(&meta, trace), payload }
+        Draft {
+            subject: Subject::new(EventType::system(&self.service, record), flow.clone()),
+            meta: Meta { id, version: None, reaction: Some(reaction) },
+            trace: trace.clone(),
+            cloud_events: false,
+            payload,
+        }
     }
-}
-
-fn headers(meta: &Meta, trace: &Context) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(HEADER, meta.to_header());
-    propagation::inject(trace, &mut headers);
-    headers
 }
 
 /// System records are made of plain values; they serialize.

@@ -41,7 +41,7 @@ impl Handling {
         self.metrics.retried();
         let body = Retrying { attempt, error, vanished: false, next_at: OffsetDateTime::now_utc() + delay };
         if !self.definition.fenced || self.note_attempt(task, known, body, reaction, context).await {
-            task.delivery.again_in(delay).await;
+            task.delivery.answers.again_in(delay).await;
         } else {
             self.duplicate(task).await;
         }
@@ -100,6 +100,6 @@ impl Handling {
     pub(super) async fn duplicate(&self, task: &Task<'_>) {
         Ending::Duplicate.end(&self.span(task, task.delivery.delivered));
         self.metrics.duplicate();
-        task.delivery.ack().await;
+        task.delivery.answers.ack().await;
     }
 }

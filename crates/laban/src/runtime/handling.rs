@@ -48,17 +48,6 @@ impl<'a> Task<'a> {
     }
 }
 
-/// Runs `work`, telling the broker every so often that the delivery is still being worked on.
-pub(super) async fn alive(delivery: &Delivery, every: Duration, work: impl Future<Output = ()>) {
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            () = &mut work => return,
-            () = tokio::time::sleep(every) => delivery.in_progress().await,
-        }
-    }
-}
-
 /// Whether there is more to do for a delivery.
 pub(super) enum Step {
     Finished,
@@ -70,20 +59,18 @@ impl Handling {
     /// Works on a delivery until it is settled, telling the broker now and then that it is still at work.
     pub(crate) async fn settle(self: Arc<Self>, delivery: Delivery, mut turn: Option<Turn>) {
         self.metrics.received(delivery.waited);
-        let work = async {
-            if let Some(turn) = &mut turn {
-                turn.come().await;
+        let _alive = self.core.vigil.watch(&delivery.answers);
+        if let Some(turn) = &mut turn {
+            turn.come().await;
+        }
+        match delivery.read(&self.event) {
+            Ok(message) => {
+                let published_in = propagation::extract(message.trace, &delivery.stored.headers);
+                let task = Task::new(&self.handler, &delivery, message, Trace::Continued(published_in));
+                self.react(&task, delivery.delivered > 1).await;
             }
-            match delivery.read() {
-                Ok(message) => {
-                    let published_in = propagation::extract(Some(&delivery.stored.headers));
-                    let task = Task::new(&self.handler, &delivery, message, Trace::Continued(published_in));
-                    self.react(&task, delivery.delivered > 1).await;
-                }
-                Err(invalid) => self.unreadable(&delivery, &invalid).await,
-            }
-        };
-        alive(&delivery, self.core.config.ack_wait / 3, work).await;
+            Err(invalid) => Box::pin(self.unreadable(&delivery, &invalid)).await,
+        }
     }
 
     /// Does what the task asks for, unless it has been done.
@@ -106,19 +93,19 @@ impl Handling {
         let mut unexplained = self.definition.fenced && redelivered;
         loop {
             let Progress::Tried { attempts, vanished, forgiven } = known.progress(&task.identity) else {
-                return self.duplicate(task).await;
+                return Box::pin(self.duplicate(task)).await;
             };
             // More deliveries than recorded attempts: one ended without a word.
             let mut _alone = None;
             if std::mem::take(&mut unexplained) && task.delivery.delivered - 1 > attempts - forgiven {
                 if vanished >= MAX_VANISHED {
                     let context = self.span(task, attempts);
-                    return self.bury(task, known, Letter::vanishing(vanished), &context).await;
+                    return Box::pin(self.bury(task, known, Letter::vanishing(vanished), &context)).await;
                 }
                 if vanished > 0 {
                     _alone = self.core.suspects.acquire().await.ok();
                 }
-                if !self.note_vanished(task, known, attempts, vanished).await {
+                if !Box::pin(self.note_vanished(task, known, attempts, vanished)).await {
                     continue;
                 }
             }
@@ -141,12 +128,12 @@ impl Handling {
         let Some(message) = letters::stand_in(delivery, &self.event) else {
             // Nothing to file it under. It stays in its stream; say where.
             tracing::error!(
-                service = %self.core.service, handler = %self.handler, stream = delivery.stored.stream,
+                service = %self.core.service, handler = %self.handler, stream = %delivery.stored.stream,
                 seq = delivery.stored.seq, error = %invalid, "unreadable message skipped"
             );
-            return delivery.give_up("unreadable").await;
+            return delivery.answers.give_up("unreadable").await;
         };
-        let published_in = propagation::extract(Some(&delivery.stored.headers));
+        let published_in = propagation::extract(None, &delivery.stored.headers);
         let task = Task::new(&self.handler, delivery, message, Trace::Continued(published_in));
         let mut known = self.core.recall(task.flow(), delivery.delivered > 1, false).await;
         let letter = Letter {
@@ -176,7 +163,7 @@ impl Handling {
         Reaction {
             cause,
             on: self.event.clone(),
-            handler: self.handler.to_string(),
+            handler: Arc::clone(&self.handler),
             attempt,
             queue_ms: waited.into(),
             handle_ms: took.into(),

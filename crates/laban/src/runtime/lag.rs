@@ -1,5 +1,6 @@
 //! How many events wait for a handler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
@@ -13,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) async fn watch(
     link: Link,
-    stream: String,
+    stream: Arc<str>,
     consumer: String,
     metrics: HandlerMetrics,
     stop: CancellationToken,
@@ -26,7 +27,7 @@ pub(crate) async fn watch(
         let context = link.context();
         // A consumer that is not there yet, or a broker that is away, is the puller's concern.
         let found = tokio::select! {
-            found = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer, &stream) => found,
+            found = context.get_consumer_from_stream::<pull::Config, _, _>(&consumer, &*stream) => found,
             () = stop.cancelled() => return,
         };
         if let Ok(consumer) = found {

@@ -58,7 +58,7 @@ impl Handling {
             error,
             attempts,
             input: DeadInput {
-                stream: stored.stream.clone(),
+                stream: stored.stream.to_string(),
                 seq: stored.seq,
                 subject: stored.subject.clone(),
                 headers: headers(task.delivery),
@@ -72,15 +72,15 @@ impl Handling {
         let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
         let commit = Commit::of_one(task.flow(), &task.identity, draft, Progress::Dead { attempts });
         match self.commit(commit, known).await {
-            Ok(Committed::Now { .. }) => task.delivery.give_up(reason.as_str()).await,
+            Ok(Committed::Now { .. }) => task.delivery.answers.give_up(reason.as_str()).await,
             Ok(Committed::Before | Committed::Stale) => {
                 self.metrics.duplicate();
-                task.delivery.ack().await;
+                task.delivery.answers.ack().await;
             }
             Err(refused) => {
                 // Nothing is lost: it stays on the consumer, to be tried again when somebody has raised the limit.
                 tracing::error!(service = %self.core.service, handler = %self.handler, %refused, "dead letter not written");
-                task.delivery.again_in(Duration::from_secs(60)).await;
+                task.delivery.answers.again_in(Duration::from_secs(60)).await;
             }
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct Link(Arc<Inner>);
 struct Inner {
     service: ServiceName,
     settings: ConnectSettings,
-    client: RwLock<Client>,
+    client: RwLock<Arc<Client>>,
     epochs: Arc<watch::Sender<u64>>,
     /// Held while the client is looked at and replaced, so that one of many who find it dead does.
     replacing: Mutex<()>,
@@ -41,23 +41,23 @@ impl Link {
         Ok(Self(Arc::new(Inner {
             service: service.clone(),
             settings,
-            client: RwLock::new(client),
+            client: RwLock::new(Arc::new(client)),
             epochs,
             replacing: Mutex::new(()),
         })))
     }
 
     /// The present client.
-    pub(crate) fn client(&self) -> Client {
-        self.0.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.0.client.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn context(&self) -> jetstream::Context {
-        jetstream::new(self.client())
+        jetstream::new(Client::clone(&self.client()))
     }
 
     pub(crate) fn reader(&self) -> FlowReader {
-        FlowReader::new(self.client())
+        FlowReader::new(Client::clone(&self.client()))
     }
 
     /// Changes whenever the connection was lost and found again.
@@ -76,7 +76,7 @@ impl Link {
         loop {
             match broker::connect(&self.0.service, &self.0.settings, &self.0.epochs, Duration::ZERO).await {
                 Ok(client) => {
-                    *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+                    *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
                     return;
                 }
                 Err(error) => {

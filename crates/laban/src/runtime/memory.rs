@@ -100,13 +100,12 @@ impl Known {
     }
 
     /// Takes in what was just committed on this knowledge.
-    pub(crate) fn wrote(&mut self, commit: &Commit, stream: &str, first_seq: u64) {
+    pub(crate) fn wrote(&mut self, commit: &Commit, stream: &Arc<str>, first_seq: u64) {
         let drafts = &commit.drafts[..commit.in_flow];
         self.last_seq = first_seq + drafts.len() as u64 - 1;
         self.set(&commit.identity, commit.becomes);
         if let (Some(records), Progress::Done) = (&mut self.records, commit.becomes) {
-            let written =
-                drafts.iter().zip(first_seq..).filter_map(|(draft, seq)| draft.as_written(stream, seq));
+            let written = drafts.iter().zip(first_seq..).map(|(draft, seq)| draft.as_written(stream, seq));
             Arc::make_mut(records)
                 .extend(written.filter(is_state).map(|message| Record::of(Arc::new(message))));
         }
@@ -128,9 +127,7 @@ impl Known {
     fn note(&mut self, message: Arc<Message>) {
         self.last_seq = self.last_seq.max(message.seq);
         let identity = match &message.meta.reaction {
-            Some(Reaction { cause, handler, .. }) => {
-                Identity { cause: *cause, handler: handler.as_str().into() }
-            }
+            Some(Reaction { cause, handler, .. }) => Identity { cause: *cause, handler: Arc::clone(handler) },
             None => Identity::root(message.meta.id),
         };
         let progress = after(self.progress(&identity), &message);
@@ -213,7 +210,7 @@ mod tests {
             reaction: Some(Reaction {
                 cause: identity.cause,
                 on: "order.placed".parse().unwrap(),
-                handler: identity.handler.to_string(),
+                handler: Arc::clone(&identity.handler),
                 attempt: 1,
                 queue_ms: Default::default(),
                 handle_ms: Default::default(),

@@ -4,6 +4,7 @@
 
 mod append;
 mod attempt;
+mod batches;
 mod broker;
 mod commit;
 mod consumers;
@@ -24,8 +25,9 @@ mod running;
 mod screen;
 mod signals;
 mod turns;
+mod vigil;
 
-pub(crate) use self::append::{AppendError, Fence, append};
+pub(crate) use self::append::{AppendError, Fence};
 pub(crate) use self::commit::{Commit, Committed, Pause};
 pub(crate) use self::core::Core;
 pub(crate) use self::link::Link;

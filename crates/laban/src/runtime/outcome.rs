@@ -3,10 +3,10 @@
 use laban_wire::{EventId, Handled, Payload, Reaction, StoredInput};
 use opentelemetry::Context;
 
-use super::append::Draft;
+use super::drafts::Draft;
 use super::handling::{Handling, Task};
 use crate::outcome::Outgoing;
-use crate::telemetry::{end_send_span, send_span};
+use crate::telemetry::end_send_span;
 
 /// What is kept of the messages that a reaction writes.
 pub(super) struct Written {
@@ -29,7 +29,7 @@ impl Written {
         let (mut here, mut elsewhere, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         for (index, event) in events.into_iter().enumerate() {
             let id = EventId::derived(reaction.cause, core.service.as_str(), &handling.handler, index);
-            let span = send_span(context, core.service.as_str(), &event, id);
+            let span = handling.spans.send(context, &event, id);
             let drafts = if event.flow == *task.flow() { &mut here } else { &mut elsewhere };
             drafts.push(core.drafting.event(event, id, Some(reaction.clone()), &span));
             spans.push(span);

@@ -4,13 +4,12 @@
 //! every request has been answered or has expired, so that no message is on its way to somebody who has left.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
 use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt as _;
-use laban_wire::Subject;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,14 +56,13 @@ impl Worker {
             Self::Handling(handling) => handling.definition.fenced.then_some(&handling.core)?,
             Self::Redriving(redriving) => &redriving.handlings.first()?.core,
         };
-        let subject = delivery.stored.subject.parse::<Subject>().ok()?;
-        Some(core.turns.line_up(&subject.flow))
+        Some(core.turns.line_up(delivery.flow()?))
     }
 
     pub(super) async fn settle(self, delivery: Delivery, turn: Option<Turn>) {
         match self {
             Self::Handling(handling) => handling.settle(delivery, turn).await,
-            Self::Redriving(redriving) => redriving.settle(delivery, turn).await,
+            Self::Redriving(redriving) => Box::pin(redriving.settle(delivery, turn)).await,
         }
     }
 }
@@ -81,15 +79,47 @@ enum End {
 struct Hands {
     full: AtomicUsize,
     freed: Notify,
+    /// How long deliveries are in hand, as a moving average.
+    average_us: AtomicU64,
 }
 
 /// One delivery in hand.
-struct Hand(Arc<Hands>);
+struct Hand {
+    hands: Arc<Hands>,
+    since: Instant,
+}
+
+/// Deliveries that take no longer than this are asked for before there is anyone to work on them.
+const SHORT: Duration = Duration::from_millis(50);
+
+impl Hands {
+    fn take(self: &Arc<Self>) -> Hand {
+        self.full.fetch_add(1, Ordering::AcqRel);
+        Hand { hands: Arc::clone(self), since: Instant::now() }
+    }
+
+    /// How many deliveries to have in hand when `limit` are worked on at a time. As many again when they are short: they
+    /// are there when the others are done, which would otherwise wait for the broker. Long ones are better left to an
+    /// instance that has the time.
+    fn wanted(&self, limit: usize) -> usize {
+        match self.average_us.load(Ordering::Relaxed) {
+            // Nothing is known yet.
+            0 => limit,
+            average_us if u128::from(average_us) > SHORT.as_micros() => limit,
+            _ => limit * 2,
+        }
+    }
+}
 
 impl Drop for Hand {
     fn drop(&mut self) {
-        self.0.full.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_one();
+        let took_us = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // Others may do the same at this moment, and one of them be forgotten. It is an estimate.
+        let average_us = self.hands.average_us.load(Ordering::Relaxed);
+        let moved = average_us - average_us / 8 + took_us / 8;
+        self.hands.average_us.store(moved.max(1), Ordering::Relaxed);
+        self.hands.full.fetch_sub(1, Ordering::AcqRel);
+        self.hands.freed.notify_one();
     }
 }
 
@@ -135,8 +165,9 @@ impl Puller {
             if stopping && (asked.open == 0 || client.connection_state() != State::Connected) {
                 return Ok(End::Stopped);
             }
-            let room = self.limit.saturating_sub(hands.full.load(Ordering::Acquire) + asked.open);
-            if !stopping && room > 0 && (asked.open == 0 || room > self.limit / 2) {
+            let wanted = hands.wanted(self.limit);
+            let room = wanted.saturating_sub(hands.full.load(Ordering::Acquire) + asked.open);
+            if !stopping && room > 0 && (asked.open == 0 || room > wanted / 2) {
                 self.ask(&client, &inbox, room).await;
                 asked.more(room);
             }
@@ -178,7 +209,7 @@ impl Puller {
         }
     }
 
-    async fn ask(&self, client: &Client, inbox: &str, batch: usize) {
+    async fn ask(&self, client: &Arc<Client>, inbox: &str, batch: usize) {
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.position.stream, self.position.name());
         let request = format!(r#"{{"batch":{batch},"expires":{}}}"#, EXPIRES.as_nanos());
         if let Err(error) = client.publish_with_reply(subject, inbox.to_owned(), request.into()).await {
@@ -191,7 +222,7 @@ impl Puller {
     fn take(
         &self,
         message: async_nats::Message,
-        client: &Client,
+        client: &Arc<Client>,
         hands: &Arc<Hands>,
         asked: &mut Asked,
     ) -> Option<String> {
@@ -220,26 +251,26 @@ impl Puller {
     }
 
     /// Starts work on a delivery. Its place in its flow's line is taken here, in the order of arrival.
-    fn begin(&self, message: async_nats::Message, client: &Client, hands: &Arc<Hands>) {
-        let Some(delivery) = Delivery::of(message, client) else {
+    fn begin(&self, message: async_nats::Message, client: &Arc<Client>, hands: &Arc<Hands>) {
+        let Some(delivery) = Delivery::of(message, &self.position.stream, client) else {
             tracing::warn!(
                 consumer = self.position.name(),
                 "a message that no consumer delivered was skipped"
             );
             return;
         };
-        hands.full.fetch_add(1, Ordering::AcqRel);
-        let hand = Hand(Arc::clone(hands));
+        let hand = hands.take();
         let turn = self.worker.line_up(&delivery);
         let worker = self.worker.clone();
-        self.tasks.spawn(async move {
+        // Boxed: the runtime moves a task's future about ten times, and this one has some kilobytes.
+        self.tasks.spawn(Box::pin(async move {
             worker.settle(delivery, turn).await;
             drop(hand);
-        });
+        }));
     }
 
     /// Takes what was already on its way when the consumer went.
-    async fn finish(&self, mut messages: Subscriber, client: &Client, hands: &Arc<Hands>) {
+    async fn finish(&self, mut messages: Subscriber, client: &Arc<Client>, hands: &Arc<Hands>) {
         if messages.drain().await.is_err() {
             return;
         }
@@ -254,7 +285,7 @@ impl Puller {
             worker: self.worker.clone(),
             link: self.link.clone(),
             screening: Arc::clone(&self.screening),
-            stream: self.position.stream.clone(),
+            stream: Arc::clone(&self.position.stream),
             consumer: self.position.name().to_owned(),
             filter: self.position.filter().to_owned(),
         }
@@ -264,7 +295,7 @@ impl Puller {
         let context = self.link.context();
         let found = context.get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
             self.position.name(),
-            &self.position.stream,
+            &*self.position.stream,
         );
         // Whether it is gone or the broker is away: finding or making it again waits for either.
         found.await.is_ok()

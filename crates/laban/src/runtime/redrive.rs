@@ -7,46 +7,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use laban_wire::{Dead, Message, Reaction, ReadError, Redrive, Stored};
+use laban_wire::{Dead, EventType, Message, Reaction, ReadError, Redrive, Stored};
 
 use super::delivery::Delivery;
-use super::handling::{Handling, Task, alive};
+use super::handling::{Handling, Task};
 use super::turns::Turn;
 use crate::telemetry::{Trace, propagation};
 
 /// The handlers that may be asked to try again.
 pub(crate) struct Redriving {
     pub(crate) handlings: Vec<Arc<Handling>>,
+    /// The type of the records that ask for it.
+    pub(crate) redrive: EventType,
 }
 
 impl Redriving {
     /// Hands the dead letter that a redrive names to its handler.
     pub(crate) async fn settle(self: Arc<Self>, delivery: Delivery, mut turn: Option<Turn>) {
         let Some(any) = self.handlings.first() else { return };
-        let work = async {
-            if let Some(turn) = &mut turn {
-                turn.come().await;
+        let _alive = any.core.vigil.watch(&delivery.answers);
+        if let Some(turn) = &mut turn {
+            turn.come().await;
+        }
+        match self.redrive(&delivery).await {
+            Ok(()) => {}
+            Err(NotNow::Broker(reason)) => {
+                tracing::warn!(service = %any.core.service, %reason, "redrive waits for the broker");
+                delivery.answers.again_in(Duration::from_secs(1)).await;
             }
-            match self.redrive(&delivery).await {
-                Ok(()) => {}
-                Err(NotNow::Broker(reason)) => {
-                    tracing::warn!(service = %any.core.service, %reason, "redrive waits for the broker");
-                    delivery.again_in(Duration::from_secs(1)).await;
-                }
-                Err(NotNow::Never(reason)) => {
-                    tracing::error!(
-                        service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq,
-                        %reason, "redrive refused"
-                    );
-                    delivery.give_up(&reason).await;
-                }
+            Err(NotNow::Never(reason)) => {
+                tracing::error!(
+                    service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq,
+                    %reason, "redrive refused"
+                );
+                delivery.answers.give_up(&reason).await;
             }
-        };
-        alive(&delivery, any.core.config.ack_wait / 3, work).await;
+        }
     }
 
     async fn redrive(&self, delivery: &Delivery) -> Result<(), NotNow> {
-        let record = delivery.read().map_err(|error| error.to_string())?;
+        let record = delivery.read(&self.redrive).map_err(|error| error.to_string())?;
         let asked = record.meta.reaction;
         let asked = asked.ok_or_else(|| "its header names no cause, event type and handler".to_owned())?;
         let body: Redrive = serde_json::from_slice(&record.payload).map_err(|error| error.to_string())?;
@@ -61,8 +61,8 @@ impl Redriving {
         let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
         let (input, message) = input_of(handling, dead, &asked).await?;
 
-        let published_in = propagation::extract(Some(&input.headers));
-        let parent = propagation::extract(Some(&delivery.stored.headers));
+        let published_in = propagation::extract(message.trace, &input.headers);
+        let parent = propagation::extract(record.trace, &delivery.stored.headers);
         let again = delivery.instead(input);
         let task = Task::new(&handling.handler, &again, message, Trace::New { parent, published_in });
         let _running = handling.running.acquire().await;
@@ -121,7 +121,7 @@ async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result
                 }
             }
             Stored {
-                stream: input.stream,
+                stream: input.stream.into(),
                 seq: input.seq,
                 at: record.at,
                 subject: input.subject,

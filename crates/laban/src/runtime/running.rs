@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use laban_wire::{EventType, error_chain, home_stream};
+use laban_wire::{EventType, REDRIVE, error_chain, home_stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::append::Appender;
 use super::commit::Committer;
 use super::consumers::Position;
 use super::core::Core;
@@ -19,6 +20,7 @@ use super::memory::Memory;
 use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
 use super::turns::Turns;
+use super::vigil::Vigil;
 use super::{broker, home, lag, signals};
 use crate::config::Config;
 use crate::definition::Definition;
@@ -90,16 +92,20 @@ impl Running {
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
         let committer = Committer {
+            appender: Appender::start(link.clone(), service.as_str()),
             link: link.clone(),
-            stream: home_stream(&service),
+            stream: home_stream(&service).into(),
             service: service.to_string(),
             metrics: metrics.clone(),
         };
+        let vigil = Arc::new(Vigil::default());
+        vigil.keep(config.ack_wait / 3);
         let core = Arc::new(Core {
             drafting: Drafting { service: service.clone(), cloud_events },
             committer,
             memory: Memory::of(config.remembered_flows),
             turns: Arc::new(Turns::default()),
+            vigil,
             states,
             keep_records: definitions.iter().any(|definition| definition.reads_flow),
             config,
@@ -252,7 +258,7 @@ impl Starting<'_> {
                 let handling = self.handling(&definition, event, &position, Arc::clone(&running));
                 work.pullers.spawn(lag::watch(
                     self.link.clone(),
-                    position.stream.clone(),
+                    Arc::clone(&position.stream),
                     position.name().to_owned(),
                     handling.metrics.clone(),
                     work.stop.clone(),
@@ -263,7 +269,9 @@ impl Starting<'_> {
         }
         if !handlings.is_empty() {
             let position = Position::of_redrives(&self.core.service, &self.core.config);
-            self.pull(&work, Worker::Redriving(Arc::new(Redriving { handlings })), position, REDRIVES);
+            let redrive = EventType::system(&self.core.service, REDRIVE);
+            let redriving = Arc::new(Redriving { handlings, redrive });
+            self.pull(&work, Worker::Redriving(redriving), position, REDRIVES);
         }
         work
     }
@@ -277,8 +285,9 @@ impl Starting<'_> {
     ) -> Arc<Handling> {
         let handler: Arc<str> = definition.name.as_ref().into();
         let (service, name) = (self.core.service.as_str(), event.as_str());
+        let emits = crate::contract::names(&definition.emits);
         Arc::new(Handling {
-            spans: HandlerSpans::of(service, &handler, name, position.name()),
+            spans: HandlerSpans::of(service, &handler, &event, position.name(), &emits),
             metrics: self.core.metrics.handler(&handler, name, position.name()),
             core: Arc::clone(self.core),
             definition: definition.clone(),

@@ -23,7 +23,7 @@ pub(super) struct Screen {
     pub(super) link: Link,
     /// Held by the one that looks.
     pub(super) screening: Arc<Mutex<()>>,
-    pub(super) stream: String,
+    pub(super) stream: Arc<str>,
     pub(super) consumer: String,
     pub(super) filter: String,
 }
@@ -38,7 +38,7 @@ impl Screen {
 
     async fn look(&self) -> Result<(), String> {
         let context = self.link.context();
-        let found = context.get_consumer_from_stream::<pull::Config, _, _>(&self.consumer, &self.stream);
+        let found = context.get_consumer_from_stream::<pull::Config, _, _>(&self.consumer, &*self.stream);
         let consumer = found.await.map_err(|error| error_chain(&error))?;
         let info = consumer.cached_info();
         if info.num_ack_pending == 0 {

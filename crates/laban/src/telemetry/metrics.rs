@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+use opentelemetry::metrics::{BoundCounter, BoundGauge, BoundHistogram, Counter, Gauge, Histogram, Meter};
 use opentelemetry::{KeyValue, global};
 
 use super::{SCOPE, SpanCounts};
@@ -85,79 +85,92 @@ impl Metrics {
         self.0.fences_lost.add(1, std::slice::from_ref(&self.0.service));
     }
 
-    /// The instruments of one handler, its labels made once.
+    /// The instruments of one handler, bound to its labels: a measurement is then an addition, not a search.
     pub(crate) fn handler(&self, handler: &str, event: &str, consumer: &str) -> HandlerMetrics {
-        let own = vec![self.0.service.clone(), KeyValue::new("laban.handler", handler.to_owned())];
+        let all = &self.0;
+        let own = [all.service.clone(), KeyValue::new("laban.handler", handler.to_owned())];
         let messaging = |operation: &'static str| {
-            vec![
+            [
                 KeyValue::new("messaging.system", "nats"),
                 KeyValue::new("messaging.operation.name", operation),
                 KeyValue::new("messaging.destination.template", format!("{event}.{{flow}}")),
                 KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
             ]
         };
-        // A counter that has not been touched is not exported, and an alert on it would say nothing.
-        for counter in [&self.0.commits, &self.0.duplicates, &self.0.retries, &self.0.dead_letters] {
-            counter.add(0, &own);
-        }
-        self.0.fences_lost.add(0, std::slice::from_ref(&self.0.service));
-        HandlerMetrics {
-            all: self.clone(),
-            process: messaging("process"),
-            send: messaging("send"),
-            consumer: vec![
-                self.0.service.clone(),
+        let (process, send) = (messaging("process"), messaging("send"));
+        let metrics = HandlerMetrics {
+            consumed: all.consumed.bind(&process),
+            waited: all.queue_duration.bind(&own),
+            processed: all.process_duration.bind(&process),
+            sent: all.sent.bind(&send),
+            took: all.operation_duration.bind(&send),
+            commits: all.commits.bind(&own),
+            duplicates: all.duplicates.bind(&own),
+            retries: all.retries.bind(&own),
+            dead_letters: all.dead_letters.bind(&own),
+            lag: all.lag.bind(&[
+                all.service.clone(),
                 KeyValue::new("laban.handler", handler.to_owned()),
                 KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
-            ],
-            own,
+            ]),
+        };
+        // A counter that has not been touched is not exported, and an alert on it would say nothing.
+        for counter in [&metrics.commits, &metrics.duplicates, &metrics.retries, &metrics.dead_letters] {
+            counter.add(0);
         }
+        all.fences_lost.add(0, std::slice::from_ref(&all.service));
+        metrics
     }
 }
 
 /// One handler's instruments.
 #[derive(Clone, Debug)]
 pub(crate) struct HandlerMetrics {
-    all: Metrics,
-    own: Vec<KeyValue>,
-    process: Vec<KeyValue>,
-    send: Vec<KeyValue>,
-    consumer: Vec<KeyValue>,
+    consumed: BoundCounter<u64>,
+    waited: BoundHistogram<f64>,
+    processed: BoundHistogram<f64>,
+    sent: BoundCounter<u64>,
+    took: BoundHistogram<f64>,
+    commits: BoundCounter<u64>,
+    duplicates: BoundCounter<u64>,
+    retries: BoundCounter<u64>,
+    dead_letters: BoundCounter<u64>,
+    lag: BoundGauge<u64>,
 }
 
 impl HandlerMetrics {
     pub(crate) fn received(&self, waited: Duration) {
-        self.all.0.consumed.add(1, &self.process);
-        self.all.0.queue_duration.record(waited.as_secs_f64(), &self.own);
+        self.consumed.add(1);
+        self.waited.record(waited.as_secs_f64());
     }
 
     pub(crate) fn processed(&self, took: Duration) {
-        self.all.0.process_duration.record(took.as_secs_f64(), &self.process);
+        self.processed.record(took.as_secs_f64());
     }
 
     pub(crate) fn sent(&self, messages: usize, took: Duration) {
-        self.all.0.sent.add(messages as u64, &self.send);
-        self.all.0.operation_duration.record(took.as_secs_f64(), &self.send);
+        self.sent.add(messages as u64);
+        self.took.record(took.as_secs_f64());
     }
 
     pub(crate) fn committed(&self) {
-        self.all.0.commits.add(1, &self.own);
+        self.commits.add(1);
     }
 
     pub(crate) fn duplicate(&self) {
-        self.all.0.duplicates.add(1, &self.own);
+        self.duplicates.add(1);
     }
 
     pub(crate) fn retried(&self) {
-        self.all.0.retries.add(1, &self.own);
+        self.retries.add(1);
     }
 
     pub(crate) fn dead(&self) {
-        self.all.0.dead_letters.add(1, &self.own);
+        self.dead_letters.add(1);
     }
 
     pub(crate) fn lag(&self, waiting: u64) {
-        self.all.0.lag.record(waiting, &self.consumer);
+        self.lag.record(waiting);
     }
 }
 

@@ -22,7 +22,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 pub(crate) use http::{Health, serve};
 pub(crate) use metrics::{HandlerMetrics, Metrics};
 pub(crate) use queue::SpanCounts;
-pub(crate) use spans::{Ending, HandlerSpans, Received, Trace, end_send_span, send_span};
+pub(crate) use spans::{Ending, HandlerSpans, Received, SendSpans, Trace, end_send_span};
 
 use crate::Error;
 use crate::config::bad;

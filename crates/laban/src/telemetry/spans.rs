@@ -4,10 +4,10 @@
 //! <https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/>. No attribute is built for a span that is not
 //! recorded.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::{EventId, FlowId, Message};
+use laban_wire::{EventId, EventType, FlowId, Message};
 use opentelemetry::global::{self, BoxedTracer};
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -19,10 +19,19 @@ use crate::outcome::Outgoing;
 
 /// Makes the spans of one handler and one event type.
 pub(crate) struct HandlerSpans {
-    tracer: BoxedTracer,
-    name: Cow<'static, str>,
-    /// What is the same for each of them.
-    constant: Vec<KeyValue>,
+    process: Template,
+    send: SendSpans,
+}
+
+/// Makes the spans of publishing events of some types.
+pub(crate) struct SendSpans(Vec<(EventType, Template)>);
+
+/// What is the same for all spans of one kind, made once.
+struct Template {
+    tracer: Arc<BoxedTracer>,
+    name: &'static str,
+    kind: SpanKind,
+    attributes: Vec<KeyValue>,
 }
 
 /// What a `process` span tells of a delivery.
@@ -50,20 +59,80 @@ pub(crate) enum Ending<'a> {
     Left(&'a str),
 }
 
+impl Template {
+    /// The attributes that all of the framework's spans have, and `more`.
+    fn of(
+        tracer: &Arc<BoxedTracer>,
+        (kind, operation): (SpanKind, &'static str),
+        (service, event): (&str, &EventType),
+        more: impl IntoIterator<Item = KeyValue>,
+    ) -> Self {
+        let destination = format!("{event}.{{flow}}");
+        let mut attributes = vec![
+            KeyValue::new("messaging.system", "nats"),
+            KeyValue::new("messaging.operation.type", operation),
+            KeyValue::new("messaging.operation.name", operation),
+            // Shared text: a span takes its own copy of the list, not of what is in it.
+            KeyValue::new("messaging.destination.template", shared(&destination)),
+            KeyValue::new("laban.service", shared(service)),
+        ];
+        attributes.extend(more);
+        // The API takes a static name or a new allocation for each span. There are as many as handlers and events.
+        let name = format!("{operation} {destination}").leak();
+        Self { tracer: Arc::clone(tracer), name, kind, attributes }
+    }
+
+    /// Begins a span. The attributes are made only if somebody is going to see them.
+    fn begin<const N: usize>(
+        &self,
+        parent: &Context,
+        links: Option<Vec<Link>>,
+        own: impl FnOnce() -> [KeyValue; N],
+    ) -> Context {
+        let all = || {
+            let mut attributes = Vec::with_capacity(self.attributes.len() + N + 1);
+            attributes.extend_from_slice(&self.attributes);
+            attributes.extend(own());
+            attributes
+        };
+        let mut builder = SpanBuilder::from_name(self.name).with_kind(self.kind.clone());
+        builder.links = links;
+        // Samplers see the attributes, but for spans whose parent was not sampled: those are rarely recorded.
+        let outer = parent.span();
+        let unlikely = outer.span_context().is_valid() && !outer.span_context().is_sampled();
+        if !unlikely {
+            builder.attributes = Some(all());
+            return parent.with_span(self.tracer.build_with_context(builder, parent));
+        }
+        let mut span = self.tracer.build_with_context(builder, parent);
+        if span.is_recording() {
+            span.set_attributes(all());
+        }
+        parent.with_span(span)
+    }
+}
+
+fn shared(text: &str) -> Arc<str> {
+    text.into()
+}
+
 impl HandlerSpans {
-    pub(crate) fn of(service: &str, handler: &str, event: &str, consumer: &str) -> Self {
+    pub(crate) fn of<'a>(
+        service: &str,
+        handler: &Arc<str>,
+        event: &EventType,
+        consumer: &str,
+        emits: impl IntoIterator<Item = &'a EventType>,
+    ) -> Self {
+        let tracer = Arc::new(global::tracer(SCOPE));
+        let own = [
+            KeyValue::new("messaging.consumer.group.name", shared(consumer)),
+            KeyValue::new("laban.handler", Arc::clone(handler)),
+        ];
+        let kind = (SpanKind::Consumer, "process");
         Self {
-            tracer: global::tracer(SCOPE),
-            name: format!("process {event}.{{flow}}").into(),
-            constant: vec![
-                KeyValue::new("messaging.system", "nats"),
-                KeyValue::new("messaging.operation.type", "process"),
-                KeyValue::new("messaging.operation.name", "process"),
-                KeyValue::new("messaging.destination.template", format!("{event}.{{flow}}")),
-                KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
-                KeyValue::new("laban.service", service.to_owned()),
-                KeyValue::new("laban.handler", handler.to_owned()),
-            ],
+            process: Template::of(&tracer, kind, (service, event), own),
+            send: SendSpans::with(&tracer, service, emits),
         }
     }
 
@@ -73,27 +142,60 @@ impl HandlerSpans {
             Trace::Continued(published_in) => (published_in, published_in),
             Trace::New { parent, published_in } => (parent, published_in),
         };
-        let mut builder = SpanBuilder::from_name(self.name.clone()).with_kind(SpanKind::Consumer);
         let published_by = published_in.span().span_context().clone();
-        if published_by.is_valid() {
-            builder = builder.with_links(vec![Link::with_context(published_by)]);
-        }
-        let mut span = self.tracer.build_with_context(builder, parent);
-        if span.is_recording() {
+        let links = published_by.is_valid().then(|| vec![Link::with_context(published_by)]);
+        self.process.begin(parent, links, || {
             let Received { message, attempt, waited } = received;
-            let mut attributes = self.constant.clone();
-            attributes.extend([
-                KeyValue::new("messaging.destination.name", message.subject.to_string()),
-                KeyValue::new("messaging.message.id", message.meta.id.to_string()),
+            [
+                KeyValue::new("messaging.destination.name", message.subject.to_text()),
+                KeyValue::new("messaging.message.id", message.meta.id.to_text()),
                 KeyValue::new("messaging.message.body.size", message.payload.len() as i64),
-                KeyValue::new("laban.flow", message.subject.flow.key()),
+                KeyValue::new("laban.flow", message.subject.flow.shared_key()),
                 KeyValue::new("laban.attempt", i64::from(*attempt)),
                 KeyValue::new("laban.queue_ms", waited.as_secs_f64() * 1e3),
-            ]);
-            span.set_attributes(attributes);
-        }
-        parent.with_span(span)
+            ]
+        })
     }
+
+    /// Begins the span of publishing one event.
+    pub(crate) fn send(&self, parent: &Context, event: &Outgoing, id: EventId) -> Context {
+        self.send.begin(parent, event, id)
+    }
+}
+
+impl SendSpans {
+    pub(crate) fn of<'a>(service: &str, events: impl IntoIterator<Item = &'a EventType>) -> Self {
+        Self::with(&Arc::new(global::tracer(SCOPE)), service, events)
+    }
+
+    fn with<'a>(
+        tracer: &Arc<BoxedTracer>,
+        service: &str,
+        events: impl IntoIterator<Item = &'a EventType>,
+    ) -> Self {
+        let template = |event| Template::of(tracer, (SpanKind::Producer, "send"), (service, event), []);
+        Self(events.into_iter().map(|event| (event.clone(), template(event))).collect())
+    }
+
+    /// Begins the span of publishing one event. An event of another type is published without one; the contract allows
+    /// none.
+    pub(crate) fn begin(&self, parent: &Context, event: &Outgoing, id: EventId) -> Context {
+        let Some((_, template)) = self.0.iter().find(|(one, _)| *one == event.event) else {
+            return parent.clone();
+        };
+        template.begin(parent, None, || {
+            [
+                KeyValue::new("messaging.destination.name", subject(event, &event.flow)),
+                KeyValue::new("messaging.message.id", id.to_text()),
+                KeyValue::new("messaging.message.body.size", event.payload.len() as i64),
+                KeyValue::new("laban.flow", event.flow.shared_key()),
+            ]
+        })
+    }
+}
+
+fn subject(event: &Outgoing, flow: &FlowId) -> String {
+    [event.event.as_str(), ".", flow.token()].concat()
 }
 
 impl Ending<'_> {
@@ -117,32 +219,6 @@ impl Ending<'_> {
         }
         span.end();
     }
-}
-
-/// Begins the span of publishing one event.
-pub(crate) fn send_span(parent: &Context, service: &str, event: &Outgoing, id: EventId) -> Context {
-    let tracer = global::tracer(SCOPE);
-    let builder =
-        SpanBuilder::from_name(format!("send {}.{{flow}}", event.event)).with_kind(SpanKind::Producer);
-    let mut span = tracer.build_with_context(builder, parent);
-    if span.is_recording() {
-        span.set_attributes([
-            KeyValue::new("messaging.system", "nats"),
-            KeyValue::new("messaging.operation.type", "send"),
-            KeyValue::new("messaging.operation.name", "send"),
-            KeyValue::new("messaging.destination.template", format!("{}.{{flow}}", event.event)),
-            KeyValue::new("messaging.destination.name", subject(event, &event.flow)),
-            KeyValue::new("messaging.message.id", id.to_string()),
-            KeyValue::new("messaging.message.body.size", event.payload.len() as i64),
-            KeyValue::new("laban.service", service.to_owned()),
-            KeyValue::new("laban.flow", event.flow.key()),
-        ]);
-    }
-    parent.with_span(span)
-}
-
-fn subject(event: &Outgoing, flow: &FlowId) -> String {
-    format!("{}.{}", event.event, flow.token())
 }
 
 /// Ends the span of publishing; `failed` says why nothing was published.

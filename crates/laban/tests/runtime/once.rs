@@ -35,7 +35,7 @@ async fn an_event_is_emitted_with_its_cause() {
     assert_eq!(meta.version, Some(1));
     let reaction = meta.reaction.as_ref().unwrap();
     assert_eq!((reaction.cause, reaction.on.as_str()), (cause, "order.placed"));
-    assert_eq!((reaction.handler.as_str(), reaction.attempt), ("charge", 1));
+    assert_eq!((&*reaction.handler, reaction.attempt), ("charge", 1));
     bench.until_settled("ORDER", "payment_charge_order_placed").await;
 }
 

@@ -1,0 +1,79 @@
+//! Who takes part.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// A contestant, as the command line and the report name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub(crate) enum Kind {
+    /// async-nats by hand.
+    Raw,
+    /// async-nats and OpenTelemetry by hand.
+    RawOtel,
+    /// Laban as it is by default: fenced, and traced by OTLP.
+    Laban,
+    /// Laban without tracing.
+    LabanUntraced,
+}
+
+/// What memory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub(crate) enum Allocator {
+    /// The system's.
+    System,
+    /// mimalloc.
+    Mimalloc,
+    /// The system's, counting: to count with, not to be fast.
+    #[value(skip)]
+    Counting,
+}
+
+/// A contestant with an allocator: one row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Entrant {
+    /// Which contestant.
+    pub(crate) kind: Kind,
+    /// What memory comes from.
+    pub(crate) allocator: Allocator,
+}
+
+impl Kind {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::RawOtel => "raw-otel",
+            Self::Laban => "laban",
+            Self::LabanUntraced => "laban-untraced",
+        }
+    }
+}
+
+impl Entrant {
+    /// Name and allocator, as tables have them.
+    pub(crate) fn row(self) -> (&'static str, Option<&'static str>) {
+        (self.kind.name(), Some(self.allocator.name()))
+    }
+}
+
+impl Allocator {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Mimalloc => "mimalloc",
+            Self::Counting => "counting",
+        }
+    }
+}
+
+impl fmt::Display for Entrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        match self.allocator {
+            Allocator::System => Ok(()),
+            other => write!(f, "+{}", other.name()),
+        }
+    }
+}
