@@ -4,6 +4,7 @@
 mod beginning;
 mod bench;
 mod foreign;
+mod groups;
 mod joins;
 mod once;
 mod recovery;
