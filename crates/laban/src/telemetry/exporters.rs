@@ -1,30 +1,29 @@
-//! OTLP exporters, over gRPC or HTTP as `OTEL_EXPORTER_OTLP_PROTOCOL` says.
+//! The exporter of metrics, and what it shares with the one of spans: OTLP over gRPC or HTTP, as
+//! `OTEL_EXPORTER_OTLP_PROTOCOL` says.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use opentelemetry_otlp::{MetricExporter, SpanExporter};
-use opentelemetry_sdk::Resource;
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
-use opentelemetry_sdk::trace::SpanExporter as _;
 use tokio::runtime::Handle;
 
 use super::env;
 use crate::Error;
 use crate::config::bad;
 
-enum Protocol {
+pub(super) enum Protocol {
     Grpc,
     Http,
 }
 
 /// The specification's default is HTTP.
-fn protocol(signal: &'static str) -> Result<Protocol, Error> {
+pub(super) fn protocol(signal: &'static str) -> Result<Protocol, Error> {
     for name in [signal, "OTEL_EXPORTER_OTLP_PROTOCOL"] {
         match env(name).as_deref() {
             Some("grpc") => return Ok(Protocol::Grpc),
@@ -37,7 +36,7 @@ fn protocol(signal: &'static str) -> Result<Protocol, Error> {
 }
 
 /// The HTTP exporter speaks no TLS, and would lose every span with no more than "network error".
-fn http_endpoint(signal: &'static str) -> Result<(), Error> {
+pub(super) fn http_endpoint(signal: &'static str) -> Result<(), Error> {
     for name in [signal, "OTEL_EXPORTER_OTLP_ENDPOINT"] {
         if let Some(endpoint) = env(name) {
             let secure = endpoint.trim_start().to_ascii_lowercase().starts_with("https:");
@@ -46,20 +45,6 @@ fn http_endpoint(signal: &'static str) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-pub(super) fn spans(resource: &Resource) -> Result<SpanExporter, Error> {
-    let builder = SpanExporter::builder();
-    let built = match protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")? {
-        Protocol::Grpc => builder.with_tonic().build(),
-        Protocol::Http => {
-            http_endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?;
-            builder.with_http().build()
-        }
-    };
-    let mut exporter = built.map_err(|e| Error::Telemetry(laban_wire::error_chain(&e)))?;
-    exporter.set_resource(resource);
-    Ok(exporter)
 }
 
 pub(super) fn metrics() -> Result<PeriodicReader<OnRuntime>, Error> {

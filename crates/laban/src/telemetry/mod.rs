@@ -3,9 +3,11 @@
 mod exporters;
 mod http;
 mod metrics;
+mod otlp;
 pub(crate) mod propagation;
 mod queue;
 mod spans;
+mod transport;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub(crate) use spans::{Ending, HandlerSpans, Received, SendSpans, Trace, end_sen
 use crate::Error;
 use crate::config::bad;
 use queue::QueueProcessor;
+use transport::Collector;
 
 /// The name that spans and metrics of the framework are filed under.
 pub(crate) const SCOPE: &str = "laban";
@@ -71,9 +74,9 @@ impl Telemetry {
         global::set_text_map_propagator(propagation::w3c());
         let mut traces = SdkTracerProvider::builder().with_resource(resource.clone());
         if exporter("OTEL_TRACES_EXPORTER", &["otlp", "none"])? == Exporter::Otlp {
-            let exporter = exporters::spans(&resource)?;
             let counts = Arc::clone(&telemetry.span_counts);
-            traces = traces.with_span_processor(QueueProcessor::start(exporter, counts));
+            let queue = QueueProcessor::start(Collector::from_env()?, &resource, counts);
+            traces = traces.with_span_processor(queue);
         }
         // Without an exporter too: contexts still pass through, and records still name their trace.
         let traces = traces.build();

@@ -1,18 +1,23 @@
-//! Spans on their way out: a bounded queue that the hot path only ever tries to push to, and a task that exports.
+//! Spans on their way out: written to bytes as they end, gathered in batches, and exported by a task of its own.
 //!
-//! The SDK's own batch processor would do, but it does not tell how many spans it drops.
+//! The SDK's own batch processor would do, but it does not tell how many spans it drops, and keeps each as it is until it
+//! leaves (see [`otlp`]).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc as blocking};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::time::Duration;
 
 use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
-use tokio::sync::{Notify, mpsc};
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use tokio::sync::Notify;
 
-use super::env;
 use super::exporters::now_and_then;
+use super::otlp::{self, Batch};
+use super::transport::Transport;
+use super::env;
 
 /// How many spans went where.
 #[derive(Debug, Default)]
@@ -37,25 +42,35 @@ impl SpanCounts {
     }
 }
 
-/// Queues finished spans for the exporting task.
+/// Gathers finished spans for the exporting task.
 #[derive(Debug)]
-pub(super) struct QueueProcessor {
-    spans: mpsc::Sender<SpanData>,
-    wake: Arc<Wake>,
+pub(super) struct QueueProcessor(Arc<Shared>);
+
+/// What the processor and the exporting task share.
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Spans that wait, so that a full queue costs no lock.
+    held: AtomicUsize,
+    notify: Notify,
+    /// Who waits for everything gathered so far to be exported.
+    flushes: Mutex<Vec<blocking::Sender<()>>>,
+    stop: AtomicBool,
     counts: Arc<SpanCounts>,
-    batch: usize,
+    sizes: Sizes,
 }
 
 #[derive(Debug, Default)]
-struct Wake {
-    notify: Notify,
-    /// Who waits for everything queued so far to be exported.
-    flushes: Mutex<Vec<blocking::Sender<()>>>,
-    stop: AtomicBool,
+struct Waiting {
+    /// Batches that are full, oldest first.
+    full: std::collections::VecDeque<Batch>,
+    /// The one that is being filled.
+    next: Batch,
 }
 
 /// Sizes from `OTEL_BSP_*`. The queue is larger than the specification's 2,048: a burst of a few thousand flows would
 /// overrun that, and room costs nothing until it is used.
+#[derive(Debug)]
 struct Sizes {
     queue: usize,
     batch: usize,
@@ -78,25 +93,35 @@ impl Sizes {
 
 impl QueueProcessor {
     /// Starts the exporting task on the present runtime.
-    pub(super) fn start<E: SpanExporter + 'static>(exporter: E, counts: Arc<SpanCounts>) -> Self {
-        Self::with_sizes(exporter, counts, Sizes::from_env())
+    pub(super) fn start(transport: impl Transport, resource: &Resource, counts: Arc<SpanCounts>) -> Self {
+        Self::with_sizes(transport, resource, counts, Sizes::from_env())
     }
 
-    fn with_sizes<E: SpanExporter + 'static>(exporter: E, counts: Arc<SpanCounts>, sizes: Sizes) -> Self {
-        let (spans, queue) = mpsc::channel(sizes.queue);
-        let wake = Arc::new(Wake::default());
-        let batch = sizes.batch;
-        let task = Exporting { exporter, queue, wake: Arc::clone(&wake), counts: Arc::clone(&counts), sizes };
-        tokio::spawn(task.run());
-        Self { spans, wake, counts, batch }
+    fn with_sizes(
+        transport: impl Transport,
+        resource: &Resource,
+        counts: Arc<SpanCounts>,
+        sizes: Sizes,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            waiting: Mutex::default(),
+            held: AtomicUsize::new(0),
+            notify: Notify::new(),
+            flushes: Mutex::default(),
+            stop: AtomicBool::new(false),
+            counts,
+            sizes,
+        });
+        tokio::spawn(export(transport, otlp::resource(resource), Arc::clone(&shared)));
+        Self(shared)
     }
 
     fn flush(&self, timeout: Duration) -> OTelSdkResult {
         let (done, wait) = blocking::channel();
-        if let Ok(mut flushes) = self.wake.flushes.lock() {
+        if let Ok(mut flushes) = self.0.flushes.lock() {
             flushes.push(done);
         }
-        self.wake.notify.notify_one();
+        self.0.notify.notify_one();
         match wait.recv_timeout(timeout) {
             // A closed channel is a task that has ended, and it exports everything before it does.
             Ok(()) | Err(blocking::RecvTimeoutError::Disconnected) => Ok(()),
@@ -109,14 +134,8 @@ impl SpanProcessor for QueueProcessor {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        if self.spans.try_send(span).is_err() {
-            self.counts.queue_full.fetch_add(1, Ordering::Relaxed);
-        }
-        if self.spans.max_capacity() - self.spans.capacity() >= self.batch {
-            self.wake.notify.notify_one();
+        if span.span_context.is_sampled() {
+            self.0.add(&span);
         }
     }
 
@@ -125,62 +144,81 @@ impl SpanProcessor for QueueProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.wake.stop.store(true, Ordering::Release);
+        self.0.stop.store(true, Ordering::Release);
         self.flush(timeout)
     }
 }
 
-struct Exporting<E> {
-    exporter: E,
-    queue: mpsc::Receiver<SpanData>,
-    wake: Arc<Wake>,
-    counts: Arc<SpanCounts>,
-    sizes: Sizes,
-}
-
-impl<E: SpanExporter> Exporting<E> {
-    async fn run(mut self) {
-        let told = Mutex::default();
-        loop {
-            let _ = tokio::time::timeout(self.sizes.delay, self.wake.notify.notified()).await;
-            let stop = self.wake.stop.load(Ordering::Acquire);
-            // Taken before the queue is emptied: all that was queued before a flush began is then in it.
-            let flushes =
-                self.wake.flushes.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
-            while let Some(batch) = self.next_batch() {
-                let spans = batch.len() as u64;
-                match self.exporter.export(batch).await {
-                    Ok(()) => _ = self.counts.exported.fetch_add(spans, Ordering::Relaxed),
-                    Err(error) => {
-                        self.counts.export_failed.fetch_add(spans, Ordering::Relaxed);
-                        if now_and_then(&told) {
-                            let lost = self.counts.lost();
-                            tracing::warn!(
-                                %error, lost,
-                                "spans are not delivered (OTEL_EXPORTER_OTLP_ENDPOINT); OTEL_TRACES_EXPORTER=none if none should be"
-                            );
-                        }
-                    }
-                }
+impl Shared {
+    fn add(&self, span: &SpanData) {
+        thread_local! {
+            static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        if self.held.load(Ordering::Relaxed) >= self.sizes.queue {
+            self.counts.queue_full.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let full = WRITTEN.with_borrow_mut(|written| {
+            written.clear();
+            otlp::span(span, written);
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.next.add(&span.instrumentation_scope, written);
+            self.held.fetch_add(1, Ordering::Relaxed);
+            let full = waiting.next.len() >= self.sizes.batch;
+            if full {
+                let batch = std::mem::take(&mut waiting.next);
+                waiting.full.push_back(batch);
             }
-            for flush in flushes {
-                let _ = flush.send(());
-            }
-            if stop {
-                let _ = self.exporter.shutdown();
-                return;
-            }
+            full
+        });
+        if full {
+            self.notify.notify_one();
         }
     }
 
-    fn next_batch(&mut self) -> Option<Vec<SpanData>> {
-        let mut batch = Vec::new();
-        while batch.len() < self.sizes.batch
-            && let Ok(span) = self.queue.try_recv()
-        {
-            batch.push(span);
+    /// The oldest batch, full or not.
+    fn take(&self) -> Option<Batch> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = waiting.full.pop_front().unwrap_or_else(|| std::mem::take(&mut waiting.next));
+        self.held.fetch_sub(batch.len(), Ordering::Relaxed);
+        (batch.len() > 0).then_some(batch)
+    }
+}
+
+/// Exports what has been gathered whenever a batch is full, or the time is up, or somebody waits for it.
+async fn export(transport: impl Transport, resource: Vec<u8>, shared: Arc<Shared>) {
+    let told = Mutex::default();
+    loop {
+        let _ = tokio::time::timeout(shared.sizes.delay, shared.notify.notified()).await;
+        let stop = shared.stop.load(Ordering::Acquire);
+        // Taken before the queue is emptied: all that was queued before a flush began is then in it.
+        let flushes = shared.flushes.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default();
+        while let Some(batch) = shared.take() {
+            let spans = batch.len() as u64;
+            let counts = &shared.counts;
+            let (lost, error) = match transport.send(batch.request(&resource)).await {
+                Ok(0) => (0, None),
+                Ok(rejected) => (rejected.min(spans), Some(format!("the collector refused {rejected} spans"))),
+                Err(error) => (spans, Some(error)),
+            };
+            counts.exported.fetch_add(spans - lost, Ordering::Relaxed);
+            counts.export_failed.fetch_add(lost, Ordering::Relaxed);
+            if let Some(error) = error
+                && now_and_then(&told)
+            {
+                let lost = counts.lost();
+                tracing::warn!(
+                    %error, lost,
+                    "spans are not delivered (OTEL_EXPORTER_OTLP_ENDPOINT); OTEL_TRACES_EXPORTER=none if none should be"
+                );
+            }
         }
-        (!batch.is_empty()).then_some(batch)
+        for flush in flushes {
+            let _ = flush.send(());
+        }
+        if stop {
+            return;
+        }
     }
 }
 
@@ -188,31 +226,37 @@ impl<E: SpanExporter> Exporting<E> {
 mod tests {
     use super::*;
     use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_sdk::trace::SdkTracerProvider;
+    use prost::Message as _;
 
-    /// An exporter that takes a batch only when it is let, and counts.
-    #[derive(Debug)]
+    /// A collector that takes a batch only when it is let, and counts.
     struct Gate {
         open: Arc<tokio::sync::Semaphore>,
         taken: Arc<AtomicU64>,
     }
 
-    impl SpanExporter for Gate {
-        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            let permit = self.open.acquire().await;
-            permit.map_err(|e| OTelSdkError::InternalFailure(e.to_string()))?.forget();
-            self.taken.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            Ok(())
+    impl Transport for Gate {
+        async fn send(&self, request: Vec<u8>) -> Result<u64, String> {
+            self.open.acquire().await.map_err(|e| e.to_string())?.forget();
+            let request = ExportTraceServiceRequest::decode(&*request).map_err(|e| e.to_string())?;
+            let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+            let spans: usize = scopes.map(|scope| scope.spans.len()).sum();
+            self.taken.fetch_add(spans as u64, Ordering::Relaxed);
+            Ok(0)
         }
+    }
+
+    fn start(gate: Gate, counts: &Arc<SpanCounts>) -> QueueProcessor {
+        let sizes = Sizes { queue: 8, batch: 4, delay: Duration::from_secs(3600) };
+        QueueProcessor::with_sizes(gate, &Resource::builder_empty().build(), Arc::clone(counts), sizes)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_does_not_fit_is_counted_and_the_rest_arrives() {
         let (open, taken) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::<AtomicU64>::default());
         let counts = Arc::new(SpanCounts::default());
-        let sizes = Sizes { queue: 8, batch: 4, delay: Duration::from_secs(3600) };
-        let gate = Gate { open: Arc::clone(&open), taken: Arc::clone(&taken) };
-        let processor = QueueProcessor::with_sizes(gate, Arc::clone(&counts), sizes);
+        let processor = start(Gate { open: Arc::clone(&open), taken: Arc::clone(&taken) }, &counts);
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
         let tracer = provider.tracer("test");
         for _ in 0..100 {
@@ -232,9 +276,7 @@ mod tests {
         let open = Arc::new(tokio::sync::Semaphore::new(0));
         open.close();
         let counts = Arc::new(SpanCounts::default());
-        let sizes = Sizes { queue: 8, batch: 4, delay: Duration::from_secs(3600) };
-        let processor =
-            QueueProcessor::with_sizes(Gate { open, taken: Arc::default() }, Arc::clone(&counts), sizes);
+        let processor = start(Gate { open, taken: Arc::default() }, &counts);
         let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
         drop(provider.tracer("test").start("span"));
         let flushed = tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap();
