@@ -1,6 +1,6 @@
 # `make` lists what there is. GNU make 3.81 is enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check jaeger tools dev
+.PHONY: help demo test check bench guard jaeger tools dev
 
 CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
@@ -46,6 +46,18 @@ check: ## check formatting and lints and docs (and shell scripts and licences wh
 	  if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --log-level error check advisories; \
 	  else echo '==> cargo deny: the advisory database cannot be reached; advisories skipped'; fi; \
 	  else echo '==> cargo deny: not installed; skipped'; fi
+
+bench: ## measure Laban against the same by hand and by its peers (QUICK=1: only try the bench; BENCH=...: its options)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,building the bench and measuring)
+	@$(CARGO) run --release --quiet -p laban-bench --bin laban-bench -- $(BENCH)
+
+guard: ## count the instructions of a hop under valgrind and compare them with the budget (RENEW=1: write a new one)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,building the bench and counting)
+	@$(CARGO) run --release --quiet -p laban-bench --bin laban-bench -- guard
 
 jaeger: ## find or fetch Jaeger or build it from source with Go (minutes; once per machine)
 	$(call step,finding or fetching or building Jaeger)

@@ -196,9 +196,11 @@ impl ConnectSettings {
     }
 }
 
-/// 50 ms, doubling up to two seconds: a restarted broker is found at once, a dead one is not hammered.
+/// At once, then 50 ms, doubling up to two seconds: a restarted broker is found soon, a dead one is not hammered. The
+/// client library asks before the very first attempt, too.
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    let Some(failed) = attempts.checked_sub(2) else { return Duration::ZERO };
+    let doublings = u32::try_from(failed).unwrap_or(u32::MAX).min(6);
     Duration::from_millis(50 << doublings).min(Duration::from_secs(2))
 }
 
@@ -299,8 +301,9 @@ mod tests {
 
     #[test]
     fn reconnecting_slows_down_to_two_seconds() {
-        assert_eq!(reconnect_delay(1), Duration::from_millis(50));
-        assert_eq!(reconnect_delay(3), Duration::from_millis(200));
+        assert_eq!(reconnect_delay(1), Duration::ZERO);
+        assert_eq!(reconnect_delay(2), Duration::from_millis(50));
+        assert_eq!(reconnect_delay(4), Duration::from_millis(200));
         assert_eq!(reconnect_delay(usize::MAX), Duration::from_secs(2));
     }
 }

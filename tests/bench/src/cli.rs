@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::contestants::{self, Counter, Runtime};
 use crate::driver::{self, Allocator, Bench, Kind};
 use crate::error::{Doing as _, Error, Result};
+use crate::guard;
 use crate::progress::Progress;
 use crate::report::{self, Machine, Report};
 use crate::scenarios::{self, Name, Plan};
@@ -63,6 +65,12 @@ enum Allocators {
 
 #[derive(Subcommand, Debug)]
 enum Part {
+    /// Count the instructions of a hop under valgrind, and compare them with the budget
+    Guard {
+        /// Write a new budget instead
+        #[arg(long, env = "RENEW", value_parser = clap::builder::FalseyValueParser::new())]
+        renew: bool,
+    },
     /// The receiver of spans; started by the bench
     #[command(hide = true)]
     Receiver,
@@ -77,6 +85,11 @@ Exit codes:
   1    could not be measured (the reason is on standard error), or --strict and a target is missed
   2    the command line is wrong
   130  stopped before the end";
+
+/// Cores that are busy before it begins, and worth a note.
+const BUSY: f64 = 0.3;
+/// How much later than a child this process may learn of the same Ctrl-C.
+const LATER: Duration = Duration::from_millis(300);
 
 /// The `main` of the bench, and of all its processes.
 pub fn main(counter: Option<Counter>) -> ExitCode {
@@ -96,10 +109,24 @@ pub fn main(counter: Option<Counter>) -> ExitCode {
         if matches!(args.part, Some(Part::Receiver)) {
             return driver::receiver::serve().await.map(|()| Some(true));
         }
+        let mut signals = Signals::listen()?;
         // What is dropped when a signal comes takes its processes with it.
-        tokio::select! {
-            measured = measure(&args, progress) => measured.map(Some),
-            stopped = asked_to_stop() => stopped.map(|()| None),
+        let measured = tokio::select! {
+            measured = async {
+                match args.part {
+                    Some(Part::Guard { renew }) => guard::run(&logs(&args)?, renew, progress).await,
+                    _ => measure(&args, progress).await,
+                }
+            } => measured,
+            () = signals.next() => return Ok(None),
+        };
+        match measured {
+            Ok(good) => Ok(Some(good)),
+            // Ctrl-C on a terminal reaches the contestants too, and they may be faster.
+            Err(error) => match tokio::time::timeout(LATER, signals.next()).await {
+                Ok(()) => Ok(None),
+                Err(_) => Err(error),
+            },
         }
     });
     runtime.shutdown_background();
@@ -117,27 +144,49 @@ pub fn main(counter: Option<Counter>) -> ExitCode {
     }
 }
 
-async fn asked_to_stop() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).doing("listen for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).doing("listen for signals")?;
-    let mut hangup = signal(SignalKind::hangup()).doing("listen for signals")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
+/// The ways to be asked to end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).doing("listen for signals");
+        Ok(Self([
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::hangup())?,
+        ]))
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Where the report goes.
+fn dir(args: &Args) -> Result<PathBuf> {
+    match &args.dir {
+        Some(dir) => Ok(dir.clone()),
+        None => Ok(driver::build::target_dir()?.join("bench")),
+    }
+}
+
+/// Where logs go.
+fn logs(args: &Args) -> Result<PathBuf> {
+    let logs = dir(args)?.join("logs");
+    std::fs::create_dir_all(&logs).doing(format_args!("make {}", logs.display()))?;
+    Ok(logs)
 }
 
 /// Measures, reports, and says whether that is good enough for the exit code.
 async fn measure(args: &Args, progress: Progress) -> Result<bool> {
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => driver::build::target_dir()?.join("bench"),
-    };
+    let dir = dir(args)?;
     let names = or_all(&args.only);
-    let logs = dir.join("logs");
-    std::fs::create_dir_all(&logs).doing(format_args!("make {}", logs.display()))?;
+    let logs = logs(args)?;
     let allocators = match args.allocator {
         Allocators::System => vec![Allocator::System],
         Allocators::Mimalloc => vec![Allocator::Mimalloc],
@@ -151,26 +200,50 @@ async fn measure(args: &Args, progress: Progress) -> Result<bool> {
         }
         driver::build::contestants(&wanted).await?;
     }
+    let mut kinds = or_all(&args.contestants);
+    let mut notes = Vec::new();
+    if !args.no_build {
+        for kind in kinds.clone() {
+            let Err(reason) = driver::build::peer(kind).await? else { continue };
+            let missing = format!("{} takes no part, since it cannot be built: {reason}", kind.name());
+            if !args.contestants.is_empty() {
+                return Err(Error::new(missing));
+            }
+            progress.say(&missing);
+            notes.push(missing);
+            kinds.retain(|other| *other != kind);
+        }
+    }
     let plan = Plan {
         bench: Bench { logs, runtime: args.runtime },
-        kinds: or_all(&args.contestants),
+        kinds,
         kinds_named: !args.contestants.is_empty(),
         allocators,
         quick: args.quick,
         rounds: args.rounds,
         flows: args.flows,
     };
+    let machine = Machine::detect();
+    if machine.busy_cores > BUSY {
+        let note = format!(
+            "{:.1} cores were busy with something else before it began: figures, and to some extent ratios, suffer",
+            machine.busy_cores
+        );
+        progress.say(&note);
+        notes.push(note);
+    }
     let mut measured = Vec::new();
     for name in names {
         measured.push(scenarios::run(name, &plan, progress).await?);
     }
+    notes.extend(report::lost_spans(&measured));
     let report = Report {
         schema: 1,
-        machine: Machine::detect(),
+        machine,
         options: std::env::args().skip(1).collect(),
         targets: report::judge(&measured),
         scenarios: measured,
-        notes: Vec::new(),
+        notes,
     };
     let path = dir.join("report.json");
     report.write(&path)?;

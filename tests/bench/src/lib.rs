@@ -7,6 +7,7 @@ mod cli;
 mod contestants;
 mod driver;
 mod error;
+mod guard;
 mod progress;
 mod report;
 mod scenarios;

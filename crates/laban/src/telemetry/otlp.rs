@@ -22,9 +22,17 @@ const PARTS: u32 = 2;
 pub(super) struct Batch {
     scopes: Vec<(InstrumentationScope, Vec<u8>)>,
     spans: usize,
+    /// Room made for the spans of one scope.
+    likely_bytes: usize,
 }
 
 impl Batch {
+    /// An empty one, that will probably be as large as this one.
+    pub(super) fn next(&self) -> Self {
+        let most = self.scopes.iter().map(|(_, spans)| spans.len()).max().unwrap_or_default();
+        Self { likely_bytes: most + most / 8, ..Self::default() }
+    }
+
     /// How many spans there are.
     pub(super) fn len(&self) -> usize {
         self.spans
@@ -33,7 +41,7 @@ impl Batch {
     /// Adds a span that was written by [`span`].
     pub(super) fn add(&mut self, scope: &InstrumentationScope, span: &[u8]) {
         let at = self.scopes.iter().position(|(one, _)| one == scope).unwrap_or_else(|| {
-            self.scopes.push((scope.clone(), Vec::new()));
+            self.scopes.push((scope.clone(), Vec::with_capacity(self.likely_bytes)));
             self.scopes.len() - 1
         });
         message(PARTS, span, &mut self.scopes[at].1);
@@ -42,26 +50,32 @@ impl Batch {
 
     /// The request that exports it: `ExportTraceServiceRequest`. `resource` was made by [`resource`].
     pub(super) fn request(&self, resource: &[u8]) -> Vec<u8> {
-        let spans: usize = self.scopes.iter().map(|(_, spans)| spans.len()).sum();
-        let mut all = Vec::with_capacity(resource.len() + spans + 64);
-        all.extend_from_slice(resource);
-        for (scope, spans) in &self.scopes {
-            let mut about = Vec::new();
-            text(1, scope.name(), &mut about);
-            text(2, scope.version().unwrap_or_default(), &mut about);
-            attributes(3, scope.attributes(), &mut about);
-            let mut head = Vec::new();
-            message(1, &about, &mut head);
-            text(3, scope.schema_url().unwrap_or_default(), &mut head);
-            encode_key(PARTS, WireType::LengthDelimited, &mut all);
-            encode_varint((head.len() + spans.len()) as u64, &mut all);
-            all.extend_from_slice(&head);
-            all.extend_from_slice(spans);
+        let heads: Vec<Vec<u8>> = self.scopes.iter().map(|(scope, _)| head(scope)).collect();
+        let sizes = self.scopes.iter().zip(&heads).map(|((_, spans), head)| head.len() + spans.len());
+        let size = resource.len() + sizes.map(sized).sum::<usize>();
+        // The spans are copied once, behind what is before them.
+        let mut request = Vec::with_capacity(sized(size));
+        length(1, size, &mut request);
+        request.extend_from_slice(resource);
+        for ((_, spans), head) in self.scopes.iter().zip(&heads) {
+            length(PARTS, head.len() + spans.len(), &mut request);
+            request.extend_from_slice(head);
+            request.extend_from_slice(spans);
         }
-        let mut request = Vec::with_capacity(all.len() + 8);
-        message(1, &all, &mut request);
         request
     }
+}
+
+/// `ScopeSpans` without its spans.
+fn head(scope: &InstrumentationScope) -> Vec<u8> {
+    let mut about = Vec::new();
+    text(1, scope.name(), &mut about);
+    text(2, scope.version().unwrap_or_default(), &mut about);
+    attributes(3, scope.attributes(), &mut about);
+    let mut head = Vec::new();
+    message(1, &about, &mut head);
+    text(3, scope.schema_url().unwrap_or_default(), &mut head);
+    head
 }
 
 /// `ResourceSpans` without its spans.
@@ -173,9 +187,19 @@ fn message(tag: u32, inner: &[u8], out: &mut Vec<u8>) {
 }
 
 fn bytes(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(bytes.len() as u64, out);
+    length(tag, bytes.len(), out);
     out.extend_from_slice(bytes);
+}
+
+/// The key and the length of a field. Nearly all have two bytes, and a span has some thirty of them.
+fn length(tag: u32, bytes: usize, out: &mut Vec<u8>) {
+    const LENGTH_DELIMITED: u8 = 2;
+    if tag < 16 && bytes < 128 {
+        out.extend_from_slice(&[(tag as u8) << 3 | LENGTH_DELIMITED, bytes as u8]);
+    } else {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(bytes as u64, out);
+    }
 }
 
 fn attributes<'a>(tag: u32, all: impl IntoIterator<Item = &'a KeyValue>, out: &mut Vec<u8>) {
@@ -197,11 +221,9 @@ fn attribute(tag: u32, key: &str, value: &Value, out: &mut Vec<u8>) {
             inner.len()
         }
     };
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint((sized(key.len()) + sized(value_size)) as u64, out);
+    length(tag, sized(key.len()) + sized(value_size), out);
     bytes(1, key.as_bytes(), out);
-    encode_key(2, WireType::LengthDelimited, out);
-    encode_varint(value_size as u64, out);
+    length(2, value_size, out);
     any(value, out);
 }
 

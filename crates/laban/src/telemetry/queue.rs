@@ -14,10 +14,10 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use tokio::sync::Notify;
 
+use super::env;
 use super::exporters::now_and_then;
 use super::otlp::{self, Batch};
 use super::transport::Transport;
-use super::env;
 
 /// How many spans went where.
 #[derive(Debug, Default)]
@@ -166,7 +166,8 @@ impl Shared {
             self.held.fetch_add(1, Ordering::Relaxed);
             let full = waiting.next.len() >= self.sizes.batch;
             if full {
-                let batch = std::mem::take(&mut waiting.next);
+                let next = waiting.next.next();
+                let batch = std::mem::replace(&mut waiting.next, next);
                 waiting.full.push_back(batch);
             }
             full
@@ -198,7 +199,9 @@ async fn export(transport: impl Transport, resource: Vec<u8>, shared: Arc<Shared
             let counts = &shared.counts;
             let (lost, error) = match transport.send(batch.request(&resource)).await {
                 Ok(0) => (0, None),
-                Ok(rejected) => (rejected.min(spans), Some(format!("the collector refused {rejected} spans"))),
+                Ok(rejected) => {
+                    (rejected.min(spans), Some(format!("the collector refused {rejected} spans")))
+                }
                 Err(error) => (spans, Some(error)),
             };
             counts.exported.fetch_add(spans - lost, Ordering::Relaxed);

@@ -36,8 +36,8 @@ pub(super) trait Transport: Send + Sync + 'static {
 
 /// The two protocols.
 pub(super) enum Collector {
-    Grpc(Grpc),
-    Http(Http),
+    Grpc(Box<Grpc>),
+    Http(Box<Http>),
 }
 
 impl Collector {
@@ -55,8 +55,8 @@ impl Collector {
             ),
         };
         match protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")? {
-            Protocol::Grpc => Grpc::from_env(timeout).map(Self::Grpc),
-            Protocol::Http => Http::from_env(timeout).map(Self::Http),
+            Protocol::Grpc => Ok(Self::Grpc(Box::new(Grpc::from_env(timeout)?))),
+            Protocol::Http => Ok(Self::Http(Box::new(Http::from_env(timeout)?))),
         }
     }
 }
@@ -133,8 +133,7 @@ impl Grpc {
         let wrong = |error: tonic::transport::Error| bad(name, &url, &error_chain(&error));
         let mut endpoint = Endpoint::from_shared(url.clone()).map_err(wrong)?.timeout(timeout);
         if url.starts_with("https://") {
-            endpoint =
-                endpoint.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(wrong)?;
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_enabled_roots()).map_err(wrong)?;
         }
         let mut metadata = tonic::metadata::MetadataMap::new();
         for (key, value) in headers()? {
@@ -216,8 +215,7 @@ impl Http {
         };
         let parsed: Option<Uri> = url.parse().ok();
         let parsed = parsed.filter(|uri| uri.scheme().is_some() && uri.host().is_some());
-        let parsed =
-            parsed.ok_or_else(|| bad(name, &url, "it is a URL, such as http://localhost:4318"))?;
+        let parsed = parsed.ok_or_else(|| bad(name, &url, "it is a URL, such as http://localhost:4318"))?;
         let mut all = Vec::new();
         for (key, value) in headers()? {
             match (HeaderName::try_from(key), HeaderValue::try_from(value)) {

@@ -54,7 +54,7 @@ impl Order {
             customer: "customer-81734".to_owned(),
             total_cents: 10_780,
             currency: "EUR".to_owned(),
-            placed_at: "2026-11-21T09:15:02.905163027Z".to_owned(),
+            placed_at: "2026-11-21T09:15:02Z".to_owned(),
             lines: vec![line("pointe-shoes-38", 2, 4_490), line("rosin", 3, 600)],
             address: Address {
                 street: "Rue de la Danse 4".to_owned(),

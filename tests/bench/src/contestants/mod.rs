@@ -55,6 +55,16 @@ pub(crate) enum Runtime {
     CurrentThread,
 }
 
+impl Runtime {
+    /// Its name on command lines.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MultiThread => "multi-thread",
+            Self::CurrentThread => "current-thread",
+        }
+    }
+}
+
 /// What the driver tells a contestant.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {

@@ -15,6 +15,11 @@ pub(crate) enum Kind {
     Laban,
     /// Laban without tracing.
     LabanUntraced,
+    /// RustStream, in `peers/ruststream`.
+    #[value(name = "ruststream")]
+    RustStream,
+    /// Watermill, in `peers/watermill`.
+    Watermill,
 }
 
 /// What memory comes from.
@@ -27,6 +32,9 @@ pub(crate) enum Allocator {
     /// The system's, counting: to count with, not to be fast.
     #[value(skip)]
     Counting,
+    /// That of another language's runtime.
+    #[value(skip)]
+    Own,
 }
 
 /// A contestant with an allocator: one row of a table.
@@ -46,6 +54,8 @@ impl Kind {
             Self::RawOtel => "raw-otel",
             Self::Laban => "laban",
             Self::LabanUntraced => "laban-untraced",
+            Self::RustStream => "ruststream",
+            Self::Watermill => "watermill",
         }
     }
 }
@@ -53,7 +63,7 @@ impl Kind {
 impl Entrant {
     /// Name and allocator, as tables have them.
     pub(crate) fn row(self) -> (&'static str, Option<&'static str>) {
-        (self.kind.name(), Some(self.allocator.name()))
+        (self.kind.name(), (self.allocator != Allocator::Own).then(|| self.allocator.name()))
     }
 }
 
@@ -64,6 +74,7 @@ impl Allocator {
             Self::System => "system",
             Self::Mimalloc => "mimalloc",
             Self::Counting => "counting",
+            Self::Own => "own",
         }
     }
 }
@@ -72,7 +83,7 @@ impl fmt::Display for Entrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())?;
         match self.allocator {
-            Allocator::System => Ok(()),
+            Allocator::System | Allocator::Own => Ok(()),
             other => write!(f, "+{}", other.name()),
         }
     }

@@ -87,7 +87,8 @@ impl Rig {
     /// Starts one more process of the contestant, waits until it consumes, and says how long that took.
     pub(crate) async fn join(&mut self) -> Result<Duration> {
         let Setup { name, program, args, env, .. } = &self.setup;
-        if !program.exists() {
+        // A name without a folder is looked for in PATH.
+        if program.components().count() > 1 && !program.exists() {
             return Err(Error::new(format!("{} is not there; run without --no-build", program.display())));
         }
         let mut args = args.clone();

@@ -53,20 +53,26 @@ impl Setup {
                 .env("OTEL_BSP_MAX_QUEUE_SIZE", SPAN_QUEUE),
             Kind::Laban => Self::role(bench, allocator, "laban", Layout::homes(true))?.traced(2 * HOPS),
             Kind::LabanUntraced => Self::role(bench, allocator, "laban", Layout::homes(false))?,
+            Kind::RustStream => Self {
+                program: build::ruststream(allocator)?,
+                args: vec!["--runtime".to_owned(), bench.runtime.name().to_owned()],
+                ..Self::role(bench, allocator, "", Layout::shared(false, 0))?
+            },
+            Kind::Watermill => Self {
+                program: build::watermill()?,
+                args: Vec::new(),
+                ..Self::role(bench, allocator, "", Layout::shared(false, 0))?
+            },
         };
         Ok(setup.named(entrant.to_string()))
     }
 
     /// One of the roles that the contestant's program in this package plays.
     pub(crate) fn role(bench: &Bench, allocator: Allocator, role: &str, layout: Layout) -> Result<Self> {
-        let runtime = match bench.runtime {
-            Runtime::MultiThread => "multi-thread",
-            Runtime::CurrentThread => "current-thread",
-        };
         Ok(Self {
             name: format!("{role}-{}", allocator.name()),
             program: build::contestant(allocator)?,
-            args: ["contestant", role, "--runtime", runtime].map(str::to_owned).into(),
+            args: ["contestant", role, "--runtime", bench.runtime.name()].map(str::to_owned).into(),
             env: Vec::new(),
             layout,
             spans_per_flow: 0,
@@ -103,6 +109,16 @@ impl Setup {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Under valgrind, which counts instructions and writes them to this file.
+    #[must_use]
+    pub(crate) fn under_valgrind(mut self, counts: &Path) -> Self {
+        let mut args = vec!["--tool=callgrind".to_owned()];
+        args.push(format!("--callgrind-out-file={}", counts.display()));
+        args.push(self.program.display().to_string());
+        args.append(&mut self.args);
+        Self { program: "valgrind".into(), args, ..self }
     }
 
     /// On so many nodes, with streams in so many copies, kept there.

@@ -206,6 +206,22 @@ impl Report {
     }
 }
 
+/// Who lost spans: what is not exported costs nothing, so that rate flatters.
+pub(crate) fn lost_spans(scenarios: &[Scenario]) -> Vec<String> {
+    let measures = scenarios.iter().filter_map(|scenario| scenario.measure("spans_percent"));
+    let lossy = measures.flat_map(|measure| &measure.rows).filter(|row| row.median < 99.0);
+    lossy
+        .map(|row| {
+            let allocator = row.allocator.unwrap_or("its own");
+            format!(
+                "{} ({allocator} allocator) delivered {:.0}% of its spans (median; the worst round {:.0}%): the rest cost it \
+                 nothing, so its rate is flattered",
+                row.name, row.median, row.min
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,10 @@ pub(crate) fn text(report: &Report) -> String {
         "{}, {} cores, {}; nats-server {}; {}; commit {}",
         machine.cpu, machine.cores, machine.kernel, machine.nats_server, machine.rustc, machine.commit
     );
+    let _ = writeln!(
+        out,
+        "± is half the spread of the rounds; ratios are of figures of this run, min–max those of its rounds"
+    );
     for scenario in &report.scenarios {
         let _ = writeln!(out, "\n{}: {}\n", scenario.name, scenario.what);
         out.push_str(&aligned(&table(scenario)));
@@ -38,7 +42,8 @@ pub(crate) fn text(report: &Report) -> String {
     out
 }
 
-/// Rows of cells: for each measure the median, the spread, and the ratio with its spread.
+/// Rows of cells: for each measure the figure, and where there is something to compare with, how far the samples are
+/// from it, the ratio, and the ratio's spread over the rounds.
 fn table(scenario: &Scenario) -> Vec<Vec<String>> {
     let measures = &scenario.measures;
     let mut names: Vec<(&str, Option<&str>)> = Vec::new();
@@ -49,39 +54,47 @@ fn table(scenario: &Scenario) -> Vec<Vec<String>> {
     }
     // One allocator's rows together.
     names.sort_by_key(|(_, allocator)| *allocator == Some("mimalloc"));
-    let mut heading = vec![String::new(), "allocator".to_owned()];
+    let mut heading = vec![String::new()];
     for measure in measures {
-        heading.extend([measure.heading.to_owned(), "min–max".to_owned()]);
-        if measure.base.is_some() {
-            heading.extend(["ratio".to_owned(), "min–max".to_owned()]);
+        heading.extend([measure.heading.to_owned(), "±".to_owned()]);
+        if let Some(base) = measure.base {
+            heading.extend([format!("by {base}"), "min–max".to_owned()]);
         }
     }
     let mut rows = vec![heading];
     for (name, allocator) in names {
-        let mut cells = vec![name.to_owned(), allocator.unwrap_or("own").to_owned()];
-        for measure in measures {
-            cells.extend(cells_of(measure, name, allocator));
-        }
-        rows.push(cells);
+        let shown = match allocator {
+            Some("mimalloc") => format!("{name}+mimalloc"),
+            _ => name.to_owned(),
+        };
+        let cells = measures.iter().flat_map(|measure| cells(measure, name, allocator));
+        rows.push(std::iter::once(shown).chain(cells).collect());
     }
     rows
 }
 
-fn cells_of(measure: &Measure, name: &str, allocator: Option<&str>) -> Vec<String> {
-    let row = measure.row(name, allocator);
-    let mut cells = match row {
-        Some(row) if row.samples.len() > 1 => {
-            vec![number(row.figure), format!("{}–{}", number(row.min), number(row.max))]
-        }
-        Some(row) => vec![number(row.figure), String::new()],
-        None => vec!["-".to_owned(), String::new()],
+fn cells(measure: &Measure, name: &str, allocator: Option<&str>) -> Vec<String> {
+    let Some(row) = measure.row(name, allocator) else {
+        let columns = if measure.base.is_some() { 4 } else { 2 };
+        return [vec!["-".to_owned()], vec![String::new(); columns - 1]].concat();
     };
-    if measure.base.is_some() {
-        match row.and_then(|row| row.ratio) {
-            Some(ratio) => cells
-                .extend([format!("{:.2}", ratio.of_figures), format!("{:.2}–{:.2}", ratio.min, ratio.max)]),
-            None => cells.extend([String::new(), String::new()]),
-        }
+    let spread = match row.samples.len() {
+        0 | 1 => String::new(),
+        _ if row.median == 0.0 => String::new(),
+        _ => format!("{:.0}%", 50.0 * (row.max - row.min) / row.median),
+    };
+    let mut cells = vec![number(row.figure), spread];
+    if let Some(base) = measure.base {
+        cells.extend(match row.ratio {
+            Some(ratio) if name != base => {
+                let rounds = format!("{:.2}–{:.2}", ratio.min, ratio.max);
+                [
+                    format!("{:.2}", ratio.of_figures),
+                    if row.samples.len() > 1 { rounds } else { String::new() },
+                ]
+            }
+            _ => [String::new(), String::new()],
+        });
     }
     cells
 }
@@ -97,7 +110,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Columns of equal width: the first two to the left, the others to the right.
+/// Columns of equal width: the first to the left, the others to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column| {
@@ -110,7 +123,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
         for (column, cell) in row.iter().enumerate() {
             let width = widths[column];
             let _ =
-                if column < 2 { write!(line, "{cell:<width$}  ") } else { write!(line, "{cell:>width$}  ") };
+                if column == 0 { write!(line, "{cell:<width$}  ") } else { write!(line, "{cell:>width$}  ") };
         }
         out.push_str(line.trim_end());
         out.push('\n');
@@ -132,9 +145,9 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [vec!["a", "b", "1"], vec!["long", "b", "100"]];
+        let rows = [vec!["a", "1"], vec!["long", "100"]];
         let rows: Vec<Vec<String>> =
             rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
-        assert_eq!(aligned(&rows), "a     b    1\nlong  b  100\n");
+        assert_eq!(aligned(&rows), "a       1\nlong  100\n");
     }
 }

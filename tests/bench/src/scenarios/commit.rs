@@ -21,7 +21,7 @@ const PLACES: [(&str, StorageType, usize); 3] = [
 ];
 
 pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
-    let (rounds, seconds) = (plan.rounds(3), if plan.quick { 0.3 } else { 2.5 });
+    let (rounds, seconds) = (plan.rounds(3), if plan.quick { 0.3 } else { 1.5 });
     let what = format!(
         "one handler that emits 1, 3, 10 events in one commit, traced, for {seconds} s, {rounds} rounds; R3 is three nodes on this machine"
     );
@@ -59,7 +59,7 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
             // One span for the handler, one for each event it emits.
             .traced(1 + outputs)
             .kept(storage, replicas);
-            let (commits, cpu) = once(&plan.bench, setup, seconds, plan.size(60_000, 1_000)).await?;
+            let (commits, cpu) = once(&plan.bench, setup, seconds, plan.size(40_000, 1_000)).await?;
             let mut sample = |measure, value| scenario.sample(measure, &name, Some(allocator.name()), value);
             sample("commits_per_s", commits);
             sample("outputs_per_s", commits * outputs as f64);

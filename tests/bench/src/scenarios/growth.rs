@@ -25,10 +25,10 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
          processes; and while a backlog is being worked off; {rounds} rounds"
     );
     let mut scenario = Scenario::new("growth", what)
-        .measuring("flows_per_s", "flows/s", Some("nothing retained, 1 instance"))
-        .measuring("client_cpu_s_per_10k", "client CPU", Some("nothing retained, 1 instance"))
-        .measuring("broker_cpu_s_per_10k", "broker CPU", Some("nothing retained, 1 instance"))
-        .measuring("peak_rss_mib", "RSS MiB", Some("nothing retained, 1 instance"));
+        .measuring("flows_per_s", "flows/s", Some("1 instance"))
+        .measuring("client_cpu_s_per_10k", "client CPU", Some("1 instance"))
+        .measuring("broker_cpu_s_per_10k", "broker CPU", Some("1 instance"))
+        .measuring("peak_rss_mib", "RSS MiB", Some("1 instance"));
     let many = plan.size(1_000_000, 10_000);
     let cases = [
         Case::Instances(1),
@@ -65,7 +65,7 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
 impl Case {
     fn name(self) -> String {
         match self {
-            Self::Instances(1) => "nothing retained, 1 instance".to_owned(),
+            Self::Instances(1) => "1 instance".to_owned(),
             Self::Instances(count) => format!("{count} instances"),
             Self::Retained(events) => format!("{events} retained"),
             Self::Backlog(events) => format!("{events} waiting"),

@@ -76,7 +76,11 @@ impl Plan {
     fn in_turn(&self, round: usize, kinds: &[Kind], allocators: &[Allocator]) -> Vec<Entrant> {
         let mut all: Vec<Entrant> = Vec::new();
         for allocator in allocators.iter().copied() {
-            all.extend(kinds.iter().map(|kind| Entrant { kind: *kind, allocator }));
+            let rust = kinds.iter().filter(|kind| **kind != Kind::Watermill);
+            all.extend(rust.map(|kind| Entrant { kind: *kind, allocator }));
+        }
+        if kinds.contains(&Kind::Watermill) {
+            all.push(Entrant { kind: Kind::Watermill, allocator: Allocator::Own });
         }
         rotated(all, round)
     }
@@ -130,7 +134,7 @@ mod tests {
     fn plan(kinds_named: bool) -> Plan {
         Plan {
             bench: Bench { logs: "logs".into(), runtime: Runtime::MultiThread },
-            kinds: vec![Kind::Raw, Kind::RawOtel, Kind::Laban],
+            kinds: vec![Kind::Raw, Kind::RawOtel, Kind::Laban, Kind::Watermill],
             kinds_named,
             allocators: vec![Allocator::System, Allocator::Mimalloc],
             quick: false,
@@ -149,13 +153,14 @@ mod tests {
         let first = names(plan.entrants(0));
         assert_eq!(first[..4], ["raw", "raw-otel", "laban", "raw+mimalloc"]);
         let second = names(plan.entrants(1));
-        assert_eq!((second.len(), &second[..5]), (6, &first[1..]));
-        assert_eq!(names(plan.entrants(6)), first);
+        assert_eq!((second.len(), &second[..6]), (7, &first[1..]));
+        assert_eq!(first[6], "watermill");
+        assert_eq!(names(plan.entrants(7)), first);
     }
 
     #[test]
     fn what_takes_long_is_for_few_unless_they_are_named() {
         assert_eq!(names(plan(false).few_entrants(0, &[Kind::Raw, Kind::Laban])), ["raw", "laban"]);
-        assert_eq!(names(plan(true).few_entrants(0, &[Kind::Raw])).len(), 3);
+        assert_eq!(names(plan(true).few_entrants(0, &[Kind::Raw])).len(), 4);
     }
 }
