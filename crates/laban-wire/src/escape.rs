@@ -30,8 +30,13 @@ pub(crate) fn escape(text: &str) -> String {
 /// Reverses [`escape`]. `None` when the token was not made by it: a bad escape, bytes that are not UTF-8, or a
 /// spelling that [`escape`] would not have chosen (two tokens for one key would be two flows).
 pub(crate) fn unescape(token: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.bytes();
+    percent_decoded(token).filter(|text| escape(text) == token)
+}
+
+/// Undoes percent-encoding, however it was spelt. `None` for a bad escape, and for bytes that are not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'%' {
             let high = char::from(rest.next()?).to_digit(16)?;
@@ -41,8 +46,7 @@ pub(crate) fn unescape(token: &str) -> Option<String> {
             bytes.push(byte);
         }
     }
-    let text = String::from_utf8(bytes).ok()?;
-    (escape(&text) == token).then_some(text)
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::digits::push_number;
-
 /// Ids of messages that carry none of ours hang below this one. Part of the wire format.
 const FOREIGN: Uuid = Uuid::from_u128(0x6c61_6261_6e00_5f00_8000_666f_7265_6967);
 
@@ -29,7 +27,7 @@ impl EventId {
     pub fn derived(cause: EventId, service: &str, handler: &str, index: usize) -> Self {
         let mut name = String::with_capacity(service.len() + handler.len() + 8);
         name.extend([service, "/", handler, "/"]);
-        push_number(&mut name, index as u64);
+        name.push_str(itoa::Buffer::new().format(index));
         Self(Uuid::new_v5(&cause.0, name.as_bytes()))
     }
 

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
-mod digits;
 mod error_chain;
 mod escape;
 mod event_id;
@@ -19,6 +18,7 @@ mod trace;
 
 pub use connect::{ConnectError, ConnectSettings};
 pub use error_chain::error_chain;
+pub use escape::percent_decoded;
 pub use event_id::EventId;
 pub use event_type::{EventType, InvalidName, ServiceName};
 pub use flow_id::{FlowId, InvalidFlowId};

@@ -2,7 +2,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::digits::push_number;
 use crate::{EventId, EventType, InvalidMessage, Millis};
 
 /// The one header that carries everything but the trace context.
@@ -62,7 +61,7 @@ impl Meta {
         self.id.push_to(&mut value);
         if let Some(version) = self.version {
             value.push_str(" v=");
-            push_number(&mut value, version.into());
+            value.push_str(itoa::Buffer::new().format(version));
         }
         let Some(Reaction { cause, on, handler, attempt, queue_ms, handle_ms }) = &self.reaction else {
             return value;
@@ -72,7 +71,7 @@ impl Meta {
         value.extend([" on=", on.as_str(), " handler=", handler]);
         if *attempt > 1 {
             value.push_str(" attempt=");
-            push_number(&mut value, (*attempt).into());
+            value.push_str(itoa::Buffer::new().format(*attempt));
         }
         value.push_str(" queue_ms=");
         queue_ms.push_to(&mut value);

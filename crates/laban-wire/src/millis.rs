@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digits::push_number;
-
 /// A duration in milliseconds with microsecond precision: `3.108` on the wire and in JSON.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -23,7 +21,7 @@ impl Millis {
     pub(crate) fn push_to(self, text: &mut String) {
         // A float that is too large for the number becomes the largest one; more than 500,000 years.
         let micros = (self.0 * 1e3).round() as u64;
-        push_number(text, micros / 1000);
+        text.push_str(itoa::Buffer::new().format(micros / 1000));
         let mut decimals = micros % 1000;
         if decimals == 0 {
             return;

@@ -1,4 +1,3 @@
-use std::borrow::Borrow;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -16,12 +15,6 @@ impl Deref for Text {
             Self::Static(text) => text,
             Self::Shared(text) => text,
         }
-    }
-}
-
-impl Borrow<str> for Text {
-    fn borrow(&self) -> &str {
-        self
     }
 }
 

@@ -78,13 +78,11 @@ impl Emitter {
 
     async fn append_first<E: Event>(&self, outgoing: Outgoing, id: EventId, span: &Context) -> Result<Begun> {
         let committer = &self.core.committer;
-        let flow = outgoing.flow.clone();
-        let filter = Subject::all_of(self.core.service.as_str(), &flow);
+        let flow = outgoing.subject.flow.clone();
         let draft = self.core.drafting.event(outgoing, id, None, span);
         let mut pause = Pause::default();
         loop {
-            let fence = Fence::At { flow: flow.clone(), seq: 0 };
-            match committer.appender.append(std::slice::from_ref(&draft), fence).await {
+            match committer.appender.append(std::slice::from_ref(&draft), Fence::At(0)).await {
                 Ok(seq) => {
                     let trace_id = propagation::trace_id(span);
                     return Ok(Begun::Now(Receipt { event_id: id, flow, seq, trace_id }));
@@ -95,7 +93,7 @@ impl Emitter {
                     pause.long().await;
                 }
                 Err(AppendError::FenceLost | AppendError::Unknown(_)) => {
-                    match self.first_event(&filter).await {
+                    match self.first_event(&flow).await {
                         Ok(First::Event(first)) => return begun_before::<E>(*first, id),
                         Ok(First::NoEvent) => return Err(not_taken::<E>(no_beginning(&flow), false)),
                         Ok(First::Nothing) => pause.short().await,
@@ -109,11 +107,12 @@ impl Emitter {
         }
     }
 
-    /// The first event on `filter`, past any system records.
-    async fn first_event(&self, filter: &str) -> Result<First, ReadError> {
+    /// The service's first event of a flow, past any system records.
+    async fn first_event(&self, flow: &FlowId) -> Result<First, ReadError> {
         let committer = &self.core.committer;
+        let filter = Subject::all_of(self.core.service.as_str(), flow);
         let mut seq = 1;
-        while let Some(found) = committer.link.reader().leader_next(&committer.stream, filter, seq).await? {
+        while let Some(found) = committer.link.reader().leader_next(&committer.stream, &filter, seq).await? {
             let system = found.subject.parse::<Subject>().is_ok_and(|subject| subject.event_type.is_system());
             if !system {
                 return Ok(First::Event(Box::new(found)));
@@ -146,7 +145,7 @@ impl Emitter {
         id: EventId,
         span: &Context,
     ) -> Result<Receipt> {
-        let flow = outgoing.flow.clone();
+        let flow = outgoing.subject.flow.clone();
         let mut turn = self.core.turns.line_up(&flow);
         turn.come().await;
         let mut known = self.core.recall(&flow, false, false).await;

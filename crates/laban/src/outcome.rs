@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use bytes::Bytes;
-use laban_wire::{EventType, FlowId, error_chain};
+use laban_wire::{EventType, FlowId, Subject, error_chain};
 
 use crate::{BoxError, Event, EventInfo};
 
@@ -98,9 +98,8 @@ pub struct Outbox {
 /// One event, encoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
-    pub(crate) event: EventType,
+    pub(crate) subject: Subject,
     pub(crate) version: u32,
-    pub(crate) flow: FlowId,
     pub(crate) payload: Bytes,
 }
 
@@ -118,8 +117,8 @@ impl Outgoing {
     pub(crate) fn of<E: Event>(event: &E) -> Result<Self, String> {
         let flow = FlowId::new(event.flow_key()).map_err(|e| format!("{}: {e}", E::NAME))?;
         let payload = encode(event).map_err(|e| format!("{} does not serialize: {e}", E::NAME))?;
-        let event = EventType::from_static(E::NAME);
-        Ok(Self { event, version: E::VERSION, flow, payload })
+        let subject = Subject::new(EventType::from_static(E::NAME), flow);
+        Ok(Self { subject, version: E::VERSION, payload })
     }
 }
 

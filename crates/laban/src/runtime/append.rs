@@ -6,16 +6,16 @@ use async_nats::client::RequestErrorKind;
 use async_nats::header::{HeaderMap, HeaderName, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use async_nats::{Client, Request};
 use bytes::Bytes;
-use laban_wire::{FlowId, Subject, error_chain};
+use laban_wire::{Subject, error_chain};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::batches::{Batches, Waiting};
+use super::batches::{Batches, Waiting, check_size};
 use super::drafts::Draft;
 use super::link::Link;
 
 /// How long the broker may take to acknowledge. After that the outcome is unknown.
-pub(super) const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The fence's filter; the sequence goes into a header that the client library knows.
 const FENCE_FILTER: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
@@ -24,17 +24,16 @@ const FENCE_FILTER: HeaderName = HeaderName::from_static("Nats-Expected-Last-Sub
 #[derive(Clone)]
 pub(crate) struct Appender {
     link: Link,
-    service: String,
     batches: Batches,
 }
 
 /// The condition under which an append takes place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Fence {
     /// None: write in any case.
     Open,
-    /// Only if the service's last record about the flow has sequence `seq`; 0 for none.
-    At { flow: FlowId, seq: u64 },
+    /// Only if the service's last record about the first message's flow has this sequence; 0 for none.
+    At(u64),
 }
 
 /// Why an append did not take place, or may not have.
@@ -52,20 +51,19 @@ pub(crate) enum AppendError {
 
 impl Appender {
     /// Starts what batches need on the present runtime.
-    pub(crate) fn start(link: Link, service: &str) -> Self {
-        let batches = Batches::start(link.clone(), service.to_owned());
-        Self { link, service: service.to_owned(), batches }
+    pub(crate) fn start(link: Link) -> Self {
+        let batches = Batches::start(link.clone());
+        Self { link, batches }
     }
 
     /// Appends `drafts`, all or none, and returns the sequence of the last. They have consecutive sequences.
     pub(crate) async fn append(&self, drafts: &[Draft], fence: Fence) -> Result<u64, AppendError> {
         if let [draft] = drafts {
-            let mut headers = draft.headers();
-            fence.write(&self.service, &mut headers);
+            let headers = draft.headers_under(fence);
             let (client, subject) = (self.link.client(), draft.subject.to_text());
             // The client library refuses what is too large as well; this says how large it is.
             if draft.payload.len() > client.max_payload() / 2 {
-                super::batches::check_size(drafts, client.max_payload()).map_err(AppendError::Refused)?;
+                check_size(drafts, client.max_payload()).map_err(AppendError::Refused)?;
             }
             return publish(&client, subject, headers, draft.payload.clone()).await;
         }
@@ -75,7 +73,7 @@ impl Appender {
 
     async fn append_all(&self, drafts: &[Draft], fence: Fence) -> Result<u64, AppendError> {
         let limit = self.link.client().max_payload();
-        let size_bytes = super::batches::check_size(drafts, limit).map_err(AppendError::Refused)?;
+        let size_bytes = check_size(drafts, limit).map_err(AppendError::Refused)?;
         let (done, answer) = oneshot::channel();
         self.batches.add(Waiting { drafts: drafts.to_vec(), fence, size_bytes, done });
         let gone = |_| Err(AppendError::Unknown("the service is stopping".to_owned()));
@@ -83,13 +81,16 @@ impl Appender {
     }
 }
 
-impl Fence {
-    /// Adds the condition to the headers of the first message that it is about.
-    pub(super) fn write(&self, service: &str, headers: &mut HeaderMap) {
-        if let Self::At { flow, seq } = self {
+impl Draft {
+    /// The headers, with the condition under which this message and those after it are written.
+    pub(super) fn headers_under(&self, fence: Fence) -> HeaderMap {
+        let mut headers = self.headers();
+        if let Fence::At(seq) = fence {
+            let Subject { event_type, flow } = &self.subject;
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, seq.to_string());
-            headers.insert(FENCE_FILTER, Subject::all_of(service, flow));
+            headers.insert(FENCE_FILTER, Subject::all_of(event_type.service(), flow));
         }
+        headers
     }
 }
 

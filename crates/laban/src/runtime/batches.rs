@@ -21,7 +21,7 @@ use super::drafts::Draft;
 use super::link::Link;
 
 /// The most messages that one atomic batch takes.
-pub(crate) const MAX_MESSAGES: usize = 1000;
+const MAX_MESSAGES: usize = 1000;
 
 /// More than this does not wait for company. A broker keeps a batch in memory until it is complete.
 const MAX_GROUP_BYTES: usize = 4 << 20;
@@ -45,9 +45,9 @@ pub(super) struct Batches(mpsc::UnboundedSender<Waiting>);
 
 impl Batches {
     /// Starts writing, which ends when nobody is left to add anything.
-    pub(super) fn start(link: Link, service: String) -> Self {
+    pub(super) fn start(link: Link) -> Self {
         let (add, waiting) = mpsc::unbounded_channel();
-        tokio::spawn(write_groups(Writer { link, service }, waiting));
+        tokio::spawn(write_groups(Writer { link }, waiting));
         Self(add)
     }
 
@@ -106,7 +106,6 @@ async fn write_groups(writer: Writer, mut waiting: mpsc::UnboundedReceiver<Waiti
 #[derive(Clone)]
 struct Writer {
     link: Link,
-    service: String,
 }
 
 impl Writer {
@@ -144,10 +143,8 @@ impl Writer {
         let mut messages = Vec::new();
         for one in group {
             for (index, draft) in one.drafts.iter().enumerate() {
-                let mut headers = draft.headers();
-                if index == 0 {
-                    one.fence.write(&self.service, &mut headers);
-                }
+                let fence = if index == 0 { one.fence } else { Fence::Open };
+                let mut headers = draft.headers_under(fence);
                 mark(&mut headers, &batch, messages.len() + 1);
                 messages.push((draft.subject.to_text(), headers, draft.payload.clone()));
             }

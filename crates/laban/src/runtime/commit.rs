@@ -83,8 +83,7 @@ impl Committer {
             if progress.reaches(commit.becomes) {
                 return Ok(Committed::Now { first_seq: known.last_seq });
             }
-            let fence = Fence::At { flow: commit.flow.clone(), seq: known.last_seq };
-            let error = match self.appender.append(&commit.drafts, fence).await {
+            let error = match self.appender.append(&commit.drafts, Fence::At(known.last_seq)).await {
                 Ok(last_seq) => {
                     let first_seq = last_seq + 1 - commit.drafts.len() as u64;
                     known.wrote(commit, &self.stream, first_seq);

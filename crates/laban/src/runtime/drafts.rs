@@ -91,7 +91,7 @@ impl Drafting {
         trace: &Context,
     ) -> Draft {
         Draft {
-            subject: Subject::new(event.event, event.flow),
+            subject: event.subject,
             meta: Meta { id, version: Some(event.version), reaction },
             trace: trace.clone(),
             cloud_events: self.cloud_events,

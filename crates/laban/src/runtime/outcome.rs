@@ -30,7 +30,7 @@ impl Written {
         for (index, event) in events.into_iter().enumerate() {
             let id = EventId::derived(reaction.cause, core.service.as_str(), &handling.handler, index);
             let span = handling.spans.send(context, &event, id);
-            let drafts = if event.flow == *task.flow() { &mut here } else { &mut elsewhere };
+            let drafts = if event.subject.flow == *task.flow() { &mut here } else { &mut elsewhere };
             drafts.push(core.drafting.event(event, id, Some(reaction.clone()), &span));
             spans.push(span);
         }

@@ -92,7 +92,7 @@ impl Running {
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
         let committer = Committer {
-            appender: Appender::start(link.clone(), service.as_str()),
+            appender: Appender::start(link.clone()),
             link: link.clone(),
             stream: home_stream(&service).into(),
             service: service.to_string(),

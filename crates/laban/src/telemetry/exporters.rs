@@ -24,27 +24,32 @@ pub(super) enum Protocol {
 
 /// The specification's default is HTTP.
 pub(super) fn protocol(signal: &'static str) -> Result<Protocol, Error> {
-    for name in [signal, "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        match env(name).as_deref() {
-            Some("grpc") => return Ok(Protocol::Grpc),
-            Some("http/protobuf") => return Ok(Protocol::Http),
-            Some(other) => return Err(bad(name, other, "it is `grpc` or `http/protobuf`")),
-            None => {}
-        }
+    let (name, found) = either(signal, "OTEL_EXPORTER_OTLP_PROTOCOL");
+    match found.as_deref() {
+        Some("grpc") => Ok(Protocol::Grpc),
+        Some("http/protobuf") | None => Ok(Protocol::Http),
+        Some(other) => Err(bad(name, other, "it is `grpc` or `http/protobuf`")),
     }
-    Ok(Protocol::Http)
+}
+
+/// A setting for one signal, or else the one for all, with the name of the one that counts.
+pub(super) fn either(signal: &'static str, all: &'static str) -> (&'static str, Option<String>) {
+    match env(signal) {
+        Some(value) => (signal, Some(value)),
+        None => (all, env(all)),
+    }
 }
 
 /// The HTTP exporter speaks no TLS, and would lose every span with no more than "network error".
 pub(super) fn http_endpoint(signal: &'static str) -> Result<(), Error> {
-    for name in [signal, "OTEL_EXPORTER_OTLP_ENDPOINT"] {
-        if let Some(endpoint) = env(name) {
-            let secure = endpoint.trim_start().to_ascii_lowercase().starts_with("https:");
+    let (name, found) = either(signal, "OTEL_EXPORTER_OTLP_ENDPOINT");
+    match found {
+        Some(endpoint) if endpoint.trim_start().to_ascii_lowercase().starts_with("https:") => {
             let reason = "TLS is for OTLP over gRPC here: set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or send to a collector nearby";
-            return if secure { Err(bad(name, &endpoint, reason)) } else { Ok(()) };
+            Err(bad(name, &endpoint, reason))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) fn metrics() -> Result<PeriodicReader<OnRuntime>, Error> {

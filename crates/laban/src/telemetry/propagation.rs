@@ -47,12 +47,7 @@ pub(crate) fn trace_parent(context: &Context) -> Option<TraceParent> {
 
 /// The context that a message was published in, and nothing of the present one. `trace` is its `traceparent`.
 pub(crate) fn extract(trace: Option<TraceParent>, headers: &HeaderMap) -> Context {
-    let more = |(name, _): (&HeaderName, _)| {
-        let name: &str = name.as_ref();
-        let name = name.get(3..).filter(|_| name[..3].eq_ignore_ascii_case("ce-")).unwrap_or(name);
-        name.eq_ignore_ascii_case(TRACESTATE) || name.eq_ignore_ascii_case(BAGGAGE)
-    };
-    if headers.iter().any(more) {
+    if headers.iter().any(|(name, _)| is_called(name, TRACESTATE) || is_called(name, BAGGAGE)) {
         return W3C.extract_with_context(&Context::new(), &HeadersRef(headers));
     }
     let Some(trace) = trace else { return Context::new() };
@@ -79,17 +74,19 @@ impl Injector for Headers<'_> {
     }
 }
 
+/// Other clients write other cases, or CloudEvents' extension for tracing.
+fn is_called(name: &HeaderName, key: &str) -> bool {
+    let name: &str = name.as_ref();
+    let prefixed = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ce-"));
+    name.eq_ignore_ascii_case(key) || (prefixed && name[3..].eq_ignore_ascii_case(key))
+}
+
 struct HeadersRef<'a>(&'a HeaderMap);
 
 impl Extractor for HeadersRef<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         let exact = self.0.get(key);
-        // Other clients write other cases, or CloudEvents' extension for tracing.
-        let alike = |(name, _): &(&HeaderName, _)| {
-            let name: &str = (*name).as_ref();
-            let prefixed = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("ce-"));
-            name.eq_ignore_ascii_case(key) || (prefixed && name[3..].eq_ignore_ascii_case(key))
-        };
+        let alike = |(name, _): &(&HeaderName, _)| is_called(name, key);
         exact.or_else(|| self.0.iter().find(alike)?.1.first()).map(HeaderValue::as_str)
     }
 

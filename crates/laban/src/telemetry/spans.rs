@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::{EventId, EventType, FlowId, Message};
+use laban_wire::{EventId, EventType, Message};
 use opentelemetry::global::{self, BoxedTracer};
 use opentelemetry::trace::{
     Link, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -180,22 +180,18 @@ impl SendSpans {
     /// Begins the span of publishing one event. An event of another type is published without one; the contract allows
     /// none.
     pub(crate) fn begin(&self, parent: &Context, event: &Outgoing, id: EventId) -> Context {
-        let Some((_, template)) = self.0.iter().find(|(one, _)| *one == event.event) else {
+        let Some((_, template)) = self.0.iter().find(|(one, _)| *one == event.subject.event_type) else {
             return parent.clone();
         };
         template.begin(parent, None, || {
             [
-                KeyValue::new("messaging.destination.name", subject(event, &event.flow)),
+                KeyValue::new("messaging.destination.name", event.subject.to_text()),
                 KeyValue::new("messaging.message.id", id.to_text()),
                 KeyValue::new("messaging.message.body.size", event.payload.len() as i64),
-                KeyValue::new("laban.flow", event.flow.shared_key()),
+                KeyValue::new("laban.flow", event.subject.flow.shared_key()),
             ]
         })
     }
-}
-
-fn subject(event: &Outgoing, flow: &FlowId) -> String {
-    [event.event.as_str(), ".", flow.token()].concat()
 }
 
 impl Ending<'_> {

@@ -11,16 +11,26 @@ use hyper::{Method, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use laban_wire::error_chain;
+use laban_wire::{error_chain, percent_decoded};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{MetadataKey, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Status, client};
 
-use super::env;
-use super::exporters::{Protocol, http_endpoint, protocol};
+use super::exporters::{Protocol, either, http_endpoint, protocol};
 use crate::Error;
 use crate::config::bad;
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
+const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+const TRACES_TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
+const COMPRESSION: &str = "OTEL_EXPORTER_OTLP_COMPRESSION";
+const TRACES_COMPRESSION: &str = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION";
+const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
+const TRACES_INSECURE: &str = "OTEL_EXPORTER_OTLP_TRACES_INSECURE";
 
 /// The method that takes spans.
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -43,11 +53,11 @@ pub(super) enum Collector {
 impl Collector {
     /// What the environment says.
     pub(super) fn from_env() -> Result<Self, Error> {
-        let (name, compression) = setting("COMPRESSION");
+        let (name, compression) = either(TRACES_COMPRESSION, COMPRESSION);
         if let Some(other) = compression.filter(|text| text != "none") {
             return Err(bad(name, &other, "spans are sent as they are: it is `none`"));
         }
-        let (name, timeout) = setting("TIMEOUT");
+        let (name, timeout) = either(TRACES_TIMEOUT, TIMEOUT);
         let timeout = match timeout {
             None => Duration::from_secs(10),
             Some(text) => Duration::from_millis(
@@ -70,49 +80,17 @@ impl Transport for Collector {
     }
 }
 
-/// A setting for spans, or else for all signals, with the name of the one that counts.
-fn setting(what: &'static str) -> (&'static str, Option<String>) {
-    let (own, general) = match what {
-        "COMPRESSION" => ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"),
-        "TIMEOUT" => ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"),
-        "HEADERS" => ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"),
-        "INSECURE" => ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"),
-        _ => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
-    };
-    match env(own) {
-        Some(value) => (own, Some(value)),
-        None => (general, env(general)),
-    }
-}
-
 /// `key=value` separated by commas, values percent-encoded. Values are secrets: an error does not repeat them.
 fn headers() -> Result<Vec<(String, String)>, Error> {
-    let (name, all) = setting("HEADERS");
+    let (name, all) = either(TRACES_HEADERS, HEADERS);
     let all = all.unwrap_or_default();
     let pairs = all.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let parse = |pair: &str| {
         let (key, value) = pair.split_once('=')?;
-        Some((key.trim().to_ascii_lowercase(), unescape(value.trim())?))
+        Some((key.trim().to_ascii_lowercase(), percent_decoded(value.trim())?))
     };
     let parsed: Option<Vec<_>> = pairs.map(parse).collect();
     parsed.ok_or_else(|| bad(name, "…", "it is key=value, separated by commas, with values percent-encoded"))
-}
-
-/// Undoes percent-encoding.
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// OTLP over gRPC.
@@ -123,10 +101,10 @@ pub(super) struct Grpc {
 
 impl Grpc {
     fn from_env(timeout: Duration) -> Result<Self, Error> {
-        let (name, found) = setting("ENDPOINT");
+        let (name, found) = either(TRACES_ENDPOINT, ENDPOINT);
         let mut url = found.unwrap_or_else(|| "http://localhost:4317".to_owned());
         if !url.contains("://") {
-            let (_, insecure) = setting("INSECURE");
+            let (_, insecure) = either(TRACES_INSECURE, INSECURE);
             let plain = insecure.is_some_and(|text| text.eq_ignore_ascii_case("true"));
             url = format!("{}://{url}", if plain { "http" } else { "https" });
         }
@@ -140,7 +118,7 @@ impl Grpc {
             let key: Result<MetadataKey<_>, _> = key.parse();
             let value: Result<MetadataValue<_>, _> = value.parse();
             let (Ok(key), Ok(value)) = (key, value) else {
-                return Err(bad(setting("HEADERS").0, "…", "a name or a value cannot be sent"));
+                return Err(bad(either(TRACES_HEADERS, HEADERS).0, "…", "a name or a value cannot be sent"));
             };
             metadata.insert(key, value);
         }
@@ -205,11 +183,11 @@ pub(super) struct Http {
 
 impl Http {
     fn from_env(timeout: Duration) -> Result<Self, Error> {
-        http_endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?;
-        let (name, found) = setting("ENDPOINT");
+        http_endpoint(TRACES_ENDPOINT)?;
+        let (name, found) = either(TRACES_ENDPOINT, ENDPOINT);
         let url = match found {
             // The one for spans is taken as it is.
-            Some(url) if name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => url,
+            Some(url) if name == TRACES_ENDPOINT => url,
             Some(base) => format!("{}/v1/traces", base.trim_end_matches('/')),
             None => "http://localhost:4318/v1/traces".to_owned(),
         };
@@ -220,7 +198,13 @@ impl Http {
         for (key, value) in headers()? {
             match (HeaderName::try_from(key), HeaderValue::try_from(value)) {
                 (Ok(key), Ok(value)) => all.push((key, value)),
-                _ => return Err(bad(setting("HEADERS").0, "…", "a name or a value cannot be sent")),
+                _ => {
+                    return Err(bad(
+                        either(TRACES_HEADERS, HEADERS).0,
+                        "…",
+                        "a name or a value cannot be sent",
+                    ));
+                }
             }
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -283,7 +267,7 @@ mod tests {
 
     #[test]
     fn values_of_headers_are_percent_encoded() {
-        assert_eq!(unescape("Bearer%20a=b").as_deref(), Some("Bearer a=b"));
-        assert_eq!((unescape("%2"), unescape("%FF")), (None, None));
+        assert_eq!(percent_decoded("Bearer%20a=b").as_deref(), Some("Bearer a=b"));
+        assert_eq!((percent_decoded("%2"), percent_decoded("%FF")), (None, None));
     }
 }

@@ -16,12 +16,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::chain::{HOPS, Hop};
-use super::events::{InvoiceIssued, OrderPlaced, ParcelDispatched, PaymentCaptured, StockReserved};
-use super::raw::{attach, complain};
+use super::chain::Hop;
+use super::raw::{Serve, attach, complain, serve_all};
 use super::{Args, Control, IN_FLIGHT};
 use crate::error::{Doing as _, Error, Result};
 
@@ -32,18 +30,8 @@ pub(super) async fn run(args: &Args, control: &mut Control) -> Result<()> {
         .with_batch_exporter(exporter)
         .with_resource(Resource::builder().with_service_name("raw-otel").build())
         .build();
-    let stop = CancellationToken::new();
-    let services = TaskTracker::new();
-    let [payment, inventory, shipping, invoice] = HOPS;
-    let start = Start { url: &args.url, tracer: provider.tracer("raw-otel"), stop: &stop };
-    services.spawn(start.serve(payment, |e: OrderPlaced| PaymentCaptured { order: e.order }).await?);
-    services.spawn(start.serve(inventory, |e: PaymentCaptured| StockReserved { order: e.order }).await?);
-    services.spawn(start.serve(shipping, |e: StockReserved| ParcelDispatched { order: e.order }).await?);
-    services.spawn(start.serve(invoice, |e: ParcelDispatched| InvoiceIssued { order: e.order }).await?);
-    services.close();
-    control.ready_until_stop().await?;
-    stop.cancel();
-    services.wait().await;
+    let start = Start { url: &args.url, tracer: provider.tracer("raw-otel") };
+    serve_all(&start, control).await?;
     // It blocks, and what it waits for runs on this runtime.
     let flushed = tokio::task::spawn_blocking(move || provider.shutdown()).await.doing("flush spans")?;
     flushed.doing("flush spans")
@@ -52,7 +40,6 @@ pub(super) async fn run(args: &Args, control: &mut Control) -> Result<()> {
 struct Start<'a> {
     url: &'a str,
     tracer: SdkTracer,
-    stop: &'a CancellationToken,
 }
 
 /// What is the same for all events of a service.
@@ -63,11 +50,12 @@ struct Tracing {
     send: String,
 }
 
-impl Start<'_> {
+impl Serve for Start<'_> {
     async fn serve<In, Out>(
         &self,
         hop: Hop,
         handle: fn(In) -> Out,
+        stopped: WaitForCancellationFutureOwned,
     ) -> Result<impl Future<Output = ()> + Send + 'static>
     where
         In: DeserializeOwned + Send + 'static,
@@ -81,7 +69,6 @@ impl Start<'_> {
             send: format!("send {}", hop.to),
             hop,
         });
-        let stopped = self.stop.clone().cancelled_owned();
         Ok(messages.take_until(stopped).for_each_concurrent(IN_FLIGHT, move |message| {
             let (js, tracing) = (js.clone(), std::sync::Arc::clone(&tracing));
             async move {

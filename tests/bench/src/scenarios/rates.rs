@@ -1,15 +1,10 @@
 //! Publishing alone, and consuming alone: which half of a hop costs what.
 
-use std::time::Instant;
-
-use super::{Plan, rotated};
+use super::{Plan, chain, rotated};
 use crate::driver::{Bench, Layout, Rig, Setup};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::report::Scenario;
-
-/// Flows before those that count.
-const WARM_UP: u64 = 1_000;
 
 #[derive(Clone, Copy)]
 struct Case {
@@ -53,10 +48,13 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
         }
         for case in rotated(CONSUMING.to_vec(), round) {
             stage.at(round, rounds, &case.role);
-            let (rate, cpu) = consume(&plan.bench, case.setup(plan)?, flows).await?;
-            scenario.sample("consumed_per_s", case.name, Some(allocator.name()), rate);
-            scenario.sample("consume_cpu_s_per_10k", case.name, Some(allocator.name()), cpu);
-            stage.step(&format!("{} consumes {rate:.0}/s", case.name));
+            let cost = chain::once(&plan.bench, case.setup(plan)?, flows).await?;
+            let mut sample = |measure, value| {
+                scenario.sample(measure, case.name, Some(allocator.name()), value);
+            };
+            sample("consumed_per_s", cost.flows_per_s);
+            sample("consume_cpu_s_per_10k", cost.client_cpu_per_10k);
+            stage.step(&format!("{} consumes {:.0}/s", case.name, cost.flows_per_s));
         }
     }
     stage.done();
@@ -86,18 +84,5 @@ async fn publish(bench: &Bench, setup: Setup, flows: u64) -> Result<(f64, f64)> 
     rig.all_arrived().await?;
     let ended = rig.stop().await?;
     let seconds = done["seconds"].as_f64().unwrap_or(f64::NAN);
-    Ok((flows as f64 / seconds, (ended.client_cpu - before.client) * 10_000.0 / flows as f64))
-}
-
-/// Events per second, and CPU seconds per 10,000.
-async fn consume(bench: &Bench, setup: Setup, flows: u64) -> Result<(f64, f64)> {
-    let mut rig = Rig::start(bench, setup).await?;
-    rig.warm_up(WARM_UP.min(flows)).await?;
-    rig.preload(flows).await?;
-    let before = rig.used()?;
-    let began = Instant::now();
-    rig.go().await?;
-    let seconds = (rig.all_arrived().await? - began).as_secs_f64();
-    let ended = rig.stop().await?;
     Ok((flows as f64 / seconds, (ended.client_cpu - before.client) * 10_000.0 / flows as f64))
 }
