@@ -119,7 +119,11 @@ impl Known {
     fn set(&mut self, identity: &Identity, progress: Progress) {
         match self.reactions.iter_mut().find(|noted| noted.identity == *identity) {
             Some(noted) => noted.progress = progress,
-            None => self.reactions.push(Noted { identity: identity.clone(), progress }),
+            None => {
+                // Most flows see one reaction of a service, and many flows are remembered.
+                self.reactions.reserve_exact(1);
+                self.reactions.push(Noted { identity: identity.clone(), progress });
+            }
         }
     }
 

@@ -8,20 +8,30 @@ pub(crate) const STREAM: &str = "ORDERS";
 /// The subject of root events.
 pub(crate) const ROOT: &str = "orders.placed";
 
-/// One service of the chain: what it is called, and where it reads and writes.
+/// One service of the chain: what it and its handler are called, and where it reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hop {
     pub(crate) service: &'static str,
     pub(crate) from: &'static str,
     pub(crate) to: &'static str,
+    /// Its one handler.
+    pub(crate) handler: &'static str,
 }
 
 /// The chain.
 pub(crate) const HOPS: [Hop; 4] = [
-    Hop { service: "payment", from: ROOT, to: "orders.captured" },
-    Hop { service: "inventory", from: "orders.captured", to: "orders.reserved" },
-    Hop { service: "shipping", from: "orders.reserved", to: "orders.dispatched" },
-    Hop { service: "invoice", from: "orders.dispatched", to: "orders.issued" },
+    Hop { service: "payment", from: ROOT, to: "orders.captured", handler: "capture" },
+    Hop { service: "inventory", from: "orders.captured", to: "orders.reserved", handler: "reserve" },
+    Hop { service: "shipping", from: "orders.reserved", to: "orders.dispatched", handler: "dispatch" },
+    Hop { service: "invoice", from: "orders.dispatched", to: "orders.issued", handler: "issue" },
+];
+
+/// The chain with a stream for each service and a subject for each flow, as Laban has it: event types.
+pub(crate) const FENCED_HOPS: [Hop; 4] = [
+    Hop { service: "payment", from: "order.placed", to: "payment.captured", handler: "capture" },
+    Hop { service: "inventory", from: "payment.captured", to: "inventory.reserved", handler: "reserve" },
+    Hop { service: "shipping", from: "inventory.reserved", to: "shipping.dispatched", handler: "dispatch" },
+    Hop { service: "invoice", from: "shipping.dispatched", to: "invoice.issued", handler: "issue" },
 ];
 
 /// A new trace context, sampled.

@@ -8,8 +8,10 @@ pub(crate) mod chain;
 mod commit;
 pub(crate) mod events;
 mod laban;
+mod otel;
 mod rates;
 mod raw;
+mod raw_fenced;
 mod raw_otel;
 
 use std::io::Write as _;
@@ -32,6 +34,10 @@ pub(crate) enum Role {
     Raw,
     /// The chain: async-nats and OpenTelemetry by hand.
     RawOtel,
+    /// The chain: async-nats by hand, with a fence and headers such as Laban's.
+    RawFenced,
+    /// The chain: the same with OpenTelemetry by hand.
+    RawFencedOtel,
     /// The chain: Laban, traced or not as `OTEL_*` says.
     Laban,
     /// Laban: one handler that emits several events.
@@ -126,6 +132,8 @@ async fn run(args: &Args, counter: Option<Counter>) -> Result<()> {
     match args.role {
         Role::Raw => raw::run(args, &mut control).await,
         Role::RawOtel => raw_otel::run(args, &mut control).await,
+        Role::RawFenced => raw_fenced::run(args, &mut control).await,
+        Role::RawFencedOtel => raw_fenced::run_traced(args, &mut control).await,
         Role::Laban => laban::run(args, &mut control).await,
         Role::LabanCommit => commit::run(args, &mut control).await,
         Role::RawPublish => rates::publish_raw(args, &mut control).await,

@@ -16,7 +16,7 @@ use super::{Args, Control, IN_FLIGHT};
 use crate::error::{Doing as _, Error, Result};
 
 pub(super) async fn run(args: &Args, control: &mut Control) -> Result<()> {
-    serve_all(&Start { args }, control).await
+    serve_all(&Start { args }, HOPS, control).await
 }
 
 /// A way to do the chain by hand.
@@ -34,10 +34,10 @@ pub(super) trait Serve {
 }
 
 /// Serves the whole chain until asked to stop, and to the end of what is in hand then.
-pub(super) async fn serve_all(start: &impl Serve, control: &mut Control) -> Result<()> {
+pub(super) async fn serve_all(start: &impl Serve, hops: [Hop; 4], control: &mut Control) -> Result<()> {
     let (stop, services) = (CancellationToken::new(), TaskTracker::new());
     let stopped = || stop.clone().cancelled_owned();
-    let [payment, inventory, shipping, invoice] = HOPS;
+    let [payment, inventory, shipping, invoice] = hops;
     let captured = |e: OrderPlaced| PaymentCaptured { order: e.order };
     services.spawn(start.serve(payment, captured, stopped()).await?);
     let reserved = |e: PaymentCaptured| StockReserved { order: e.order };

@@ -11,6 +11,10 @@ pub(crate) enum Kind {
     Raw,
     /// async-nats and OpenTelemetry by hand.
     RawOtel,
+    /// async-nats by hand, with Laban's streams, subjects, headers and fence.
+    RawFenced,
+    /// The same with OpenTelemetry by hand.
+    RawFencedOtel,
     /// Laban as it is by default: fenced, and traced by OTLP.
     Laban,
     /// Laban without tracing.
@@ -52,6 +56,8 @@ impl Kind {
         match self {
             Self::Raw => "raw",
             Self::RawOtel => "raw-otel",
+            Self::RawFenced => "raw-fenced",
+            Self::RawFencedOtel => "raw-fenced-otel",
             Self::Laban => "laban",
             Self::LabanUntraced => "laban-untraced",
             Self::RustStream => "ruststream",

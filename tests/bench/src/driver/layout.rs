@@ -151,7 +151,7 @@ impl Layout {
 }
 
 /// The home stream of a service: docs/wire.md, "Home streams".
-pub(super) fn home(service: &str) -> Config {
+pub(crate) fn home(service: &str) -> Config {
     Config {
         name: service.to_uppercase(),
         subjects: vec![format!("{service}.*.*")],

@@ -51,6 +51,10 @@ impl Setup {
             Kind::RawOtel => Self::role(bench, allocator, "raw-otel", Layout::shared(true, 0))?
                 .traced(2 * HOPS)
                 .env("OTEL_BSP_MAX_QUEUE_SIZE", SPAN_QUEUE),
+            Kind::RawFenced => Self::role(bench, allocator, "raw-fenced", Layout::homes(true))?,
+            Kind::RawFencedOtel => Self::role(bench, allocator, "raw-fenced-otel", Layout::homes(true))?
+                .traced(2 * HOPS)
+                .env("OTEL_BSP_MAX_QUEUE_SIZE", SPAN_QUEUE),
             Kind::Laban => Self::role(bench, allocator, "laban", Layout::homes(true))?.traced(2 * HOPS),
             Kind::LabanUntraced => Self::role(bench, allocator, "laban", Layout::homes(false))?,
             Kind::RustStream => Self {
