@@ -28,7 +28,7 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
         .measuring("p50_ms", "p50 ms", Some("raw"))
         .measuring("p99_ms", "p99 ms", Some("raw"))
         .measuring("client_cpu_ms_per_flow", "client CPU", Some("raw"));
-    let who = |round| plan.few_entrants(round, &[Kind::Raw, Kind::Laban]);
+    let who = |round| plan.few_entrants(round, &[Kind::Raw, Kind::RawFencedOtel, Kind::Laban]);
     let mut slices = Slices::default();
     let stage = progress.stage("steady", rounds * who(0).len());
     for round in 0..rounds {
