@@ -5,6 +5,8 @@
 CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
 BINARIES := $(CARGO) build -p shop -p demo -p laban-cli
+# Features are united over all packages of a build: what has failpoints in it is built apart.
+FAULTS := -p laban -p laban-tests --features laban-tests/faults
 
 # $(call step,what happens next): no comma in the text. Colour on a terminal only.
 step = @if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then printf '\033[1m==> %s\033[0m\n' '$(1)'; else printf '==> %s\n' '$(1)'; fi
@@ -31,12 +33,15 @@ test: ## run all tests (LABAN_REQUIRE_JAEGER=1: fail if there is no Jaeger)
 	@$(BINARIES)
 	$(call step,running all tests)
 	@$(CARGO) test --workspace
+	$(call step,running the failpoint suite in a build of its own)
+	@$(CARGO) test $(FAULTS) --lib --test faults
 
 check: ## check formatting and lints and docs (and shell scripts and licences where the tools are installed)
 	$(call step,cargo fmt --check)
 	@$(CARGO) fmt --all -- --check
 	$(call step,cargo clippy with warnings denied)
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy $(FAULTS) --all-targets -- -D warnings
 	$(call step,cargo doc with warnings denied)
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 	@if command -v shellcheck >/dev/null; then echo '==> shellcheck'; shellcheck -x deploy/local/*.sh; \

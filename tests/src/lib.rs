@@ -1,7 +1,9 @@
-//! What the system suites share: a shop that runs, orders placed at it, and what must hold when all is over.
+//! What the system suites share: a shop that runs, orders placed at it, and what must hold when all is over. And the small
+//! service that the failpoint suite troubles.
 
 mod raw;
 mod shop;
+pub mod small;
 
 pub use raw::{RawHttp, RawNats};
 pub use shop::{Over, Shop, consumers, redeliveries};

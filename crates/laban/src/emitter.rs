@@ -7,6 +7,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
 use crate::outcome::Outgoing;
+use crate::runtime::faults::point;
 use crate::runtime::{AppendError, Commit, Committed, Core, Fence, Identity, Pause, Progress};
 use crate::telemetry::{SendSpans, end_send_span, propagation};
 use crate::{Error, Event, Result};
@@ -69,6 +70,7 @@ impl Emitter {
         let span = self.spans.begin(&Context::current(), &outgoing, id);
         let begun = tokio::time::timeout(PATIENCE, self.append_first::<E>(outgoing, id, &span)).await;
         let begun = begun.unwrap_or_else(|_| Err(not_taken::<E>(too_late(), true)));
+        point!(Begun);
         if let Ok(Begun::Before { .. }) = &begun {
             span.span().set_attribute(KeyValue::new("laban.outcome", "duplicate"));
         }
@@ -93,6 +95,7 @@ impl Emitter {
                     pause.long().await;
                 }
                 Err(AppendError::FenceLost | AppendError::Unknown(_)) => {
+                    point!(AppendFailed);
                     match self.first_event(&flow).await {
                         Ok(First::Event(first)) => return begun_before::<E>(*first, id),
                         Ok(First::NoEvent) => return Err(not_taken::<E>(no_beginning(&flow), false)),

@@ -29,5 +29,7 @@ pub use laban_macros::Event;
 pub use laban_wire::{EventId, EventType, FlowId, InvalidFlowId};
 pub use outcome::{Emit, Failure, Never, OrRetry, Outbox, Outcome, Undecided};
 pub use retry::Retry;
+#[cfg(feature = "faults")]
+pub use runtime::FaultPoint;
 pub use runtime::Running;
 pub use service::Service;

@@ -125,6 +125,8 @@ impl Service {
     pub async fn start(self) -> Result<Running> {
         let contract = self.contract()?;
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| std::env::var(name).ok());
+        #[cfg(feature = "faults")]
+        crate::runtime::faults::arm(lookup)?;
         let config = Config::from_lookup(lookup)?;
         let broker = ConnectSettings::from_lookup(lookup)?;
         let blueprint = Blueprint {

@@ -9,6 +9,14 @@ pub fn service() -> Service {
     Service::new("shipping").on(dispatch).on(call_off)
 }
 
+/// Runs the service until it is told to stop, then drains.
+///
+/// # Errors
+/// When the service does not start, or the drain does not finish in time.
+pub async fn run() -> laban::Result<()> {
+    service().run().await
+}
+
 /// One half of what a parcel waits for.
 #[derive(Clone, Debug, Event)]
 pub enum Half {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::batches::{Batches, Waiting, check_size};
 use super::drafts::Draft;
+use super::faults::point;
 use super::link::Link;
 
 /// How long the broker may take to acknowledge. After that the outcome is unknown.
@@ -84,6 +85,8 @@ impl Appender {
 impl Draft {
     /// The headers, with the condition under which this message and those after it are written.
     pub(super) fn headers_under(&self, fence: Fence) -> HeaderMap {
+        #[cfg(feature = "faults")]
+        let fence = super::faults::fence(fence);
         let mut headers = self.headers();
         if let Fence::At(seq) = fence {
             let Subject { event_type, flow } = &self.subject;
@@ -102,7 +105,11 @@ pub(super) async fn publish(
     payload: Bytes,
 ) -> Result<u64, AppendError> {
     let request = Request::new().headers(headers).payload(payload).timeout(Some(ACK_TIMEOUT));
-    let answer = client.send_request(subject, request).await.map_err(|e| match e.kind() {
+    #[cfg(not(feature = "faults"))]
+    let answer = client.send_request(subject, request).await;
+    #[cfg(feature = "faults")]
+    let answer = super::faults::request(client, subject, request).await;
+    let answer = answer.map_err(|e| match e.kind() {
         RequestErrorKind::TimedOut => {
             AppendError::Unknown(format!("no acknowledgement within {} s", ACK_TIMEOUT.as_secs()))
         }
@@ -118,7 +125,10 @@ pub(super) async fn publish(
     match serde_json::from_slice(&answer.payload) {
         // An error comes with a sequence of 0, so it is looked for first.
         Ok(PubAck { error: Some(error), .. }) => Err(error.into()),
-        Ok(PubAck { seq: Some(seq), .. }) => Ok(seq),
+        Ok(PubAck { seq: Some(seq), .. }) => {
+            point!(AfterAppend);
+            Ok(seq)
+        }
         _ => Err(AppendError::Unknown("an acknowledgement that cannot be read".to_owned())),
     }
 }

@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 
 use super::commit::{Commit, Committed, Refused};
+use super::faults::point;
 use super::handling::{Handling, Step, Task};
 use super::letters::Letter;
 use super::memory::{Known, Progress};
@@ -46,6 +47,7 @@ impl Handling {
                 return Step::Finished;
             }
         };
+        point!(BeforeHandler);
         let started = Instant::now();
         let limit = self.definition.timeout;
         let end = match tokio::time::timeout(limit, run.with_context(context.clone())).await {
@@ -53,6 +55,7 @@ impl Handling {
             Err(_) => End::Retry(format!("no outcome within {} ms", limit.as_millis()).into()),
         };
         let took = started.elapsed();
+        point!(AfterHandler);
         self.metrics.processed(took);
         let reaction = self.reaction(task.message.meta.id, attempt, task.delivery.waited, took);
         match end {
@@ -106,6 +109,10 @@ impl Handling {
             becomes: Progress::Done,
             reads_flow: self.definition.reads_flow,
         };
+        #[cfg(feature = "faults")]
+        if super::faults::acks_before_commit() {
+            task.delivery.answers.ack().await;
+        }
         let result = self.commit(commit, known).await;
         self.metrics.sent(sent, started.elapsed());
         match result {

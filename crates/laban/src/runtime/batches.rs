@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::append::{AppendError, Fence, publish};
 use super::drafts::Draft;
+use super::faults::point;
 use super::link::Link;
 
 /// The most messages that one atomic batch takes.
@@ -152,11 +153,13 @@ impl Writer {
         let Some((subject, mut headers, payload)) = messages.pop() else {
             return Err(AppendError::Refused("nothing to write".to_owned()));
         };
+        point!(BatchBegin);
         for (subject, headers, payload) in messages {
             client.publish_with_headers(subject, headers, payload).await.map_err(|e| match e.kind() {
                 PublishErrorKind::Send => AppendError::Unavailable(error_chain(&e)),
                 _ => AppendError::Refused(error_chain(&e)),
             })?;
+            point!(BatchBetween, client);
         }
         headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
         publish(&client, subject, headers, payload).await

@@ -13,6 +13,7 @@ use laban_wire::{FlowId, Subject};
 
 use super::append::{AppendError, Appender, Fence};
 use super::drafts::Draft;
+use super::faults::point;
 use super::link::Link;
 use super::memory::{Identity, Known, Progress};
 use crate::telemetry::Metrics;
@@ -87,6 +88,7 @@ impl Committer {
                 Ok(last_seq) => {
                     let first_seq = last_seq + 1 - commit.drafts.len() as u64;
                     known.wrote(commit, &self.stream, first_seq);
+                    point!(Remembered);
                     return Ok(Committed::Now { first_seq });
                 }
                 Err(error) => error,
@@ -106,6 +108,7 @@ impl Committer {
         pause: &mut Pause,
         error: AppendError,
     ) -> Option<Result<Committed, Refused>> {
+        point!(AppendFailed);
         let filter = Subject::all_of(&self.service, &commit.flow);
         let stale = |known: &Known| commit.reads_flow && !known.progress(&commit.identity).is_settled();
         match error {

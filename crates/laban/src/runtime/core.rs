@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::commit::Committer;
 use super::drafts::Drafting;
+use super::faults::point;
 use super::memory::{Known, Memory};
 use super::turns::Turns;
 use super::vigil::Vigil;
@@ -40,6 +41,7 @@ impl Core {
         if unsure {
             Box::pin(self.committer.refresh(flow, &mut known)).await;
         }
+        point!(Recalled);
         known
     }
 }

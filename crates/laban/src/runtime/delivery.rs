@@ -8,6 +8,8 @@ use bytes::Bytes;
 use laban_wire::{EventId, EventType, FlowId, InvalidMessage, Message, Stored, Subject};
 use time::OffsetDateTime;
 
+use super::faults::point;
+
 /// A message on its way through a handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
@@ -130,17 +132,23 @@ fn flow_of(stored: &Stored) -> Option<FlowId> {
 impl Answers {
     /// Done with it. An acknowledgement that is lost costs a second delivery, which the commit absorbs.
     pub(crate) async fn ack(&self) {
+        point!(BeforeAck);
         self.answer(Bytes::from_static(b"+ACK")).await;
+        point!(AfterAck, self.client);
     }
 
     /// Deliver it again, later.
     pub(crate) async fn again_in(&self, delay: Duration) {
+        point!(BeforeAck);
         self.answer(format!(r#"-NAK {{"delay": {}}}"#, delay.as_nanos()).into()).await;
+        point!(AfterAck, self.client);
     }
 
     /// Never deliver it again; the reason shows in the broker's advisory.
     pub(crate) async fn give_up(&self, reason: &str) {
+        point!(BeforeAck);
         self.answer(format!("+TERM {reason}").into()).await;
+        point!(AfterAck, self.client);
     }
 
     /// Still at work on it.

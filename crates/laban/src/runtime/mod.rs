@@ -12,6 +12,7 @@ mod core;
 mod delivery;
 mod drafts;
 mod failing;
+pub(crate) mod faults;
 mod handling;
 mod home;
 mod lag;
@@ -30,6 +31,8 @@ mod vigil;
 pub(crate) use self::append::{AppendError, Fence};
 pub(crate) use self::commit::{Commit, Committed, Pause};
 pub(crate) use self::core::Core;
+#[cfg(feature = "faults")]
+pub use self::faults::Point as FaultPoint;
 pub(crate) use self::link::Link;
 pub(crate) use self::memory::{Identity, Progress};
 pub use self::running::Running;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::consumers::Position;
 use super::delivery::Delivery;
+use super::faults::point;
 use super::handling::Handling;
 use super::link::Link;
 use super::redrive::Redriving;
@@ -60,10 +61,12 @@ impl Worker {
     }
 
     pub(super) async fn settle(self, delivery: Delivery, turn: Option<Turn>) {
+        point!(Received);
         match self {
             Self::Handling(handling) => handling.settle(delivery, turn).await,
             Self::Redriving(redriving) => Box::pin(redriving.settle(delivery, turn)).await,
         }
+        point!(Finished);
     }
 }
 

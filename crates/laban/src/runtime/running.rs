@@ -69,6 +69,8 @@ impl Running {
         } else {
             Telemetry::none()
         };
+        #[cfg(feature = "faults")]
+        super::faults::warn();
         match Self::attach(blueprint, config, &telemetry).await {
             Ok((core, emitter, work, endpoint)) => Ok(Self { core, emitter, work, endpoint, telemetry }),
             Err(error) => {

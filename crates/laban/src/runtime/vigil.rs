@@ -43,6 +43,10 @@ impl Vigil {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(every).await;
+                #[cfg(feature = "faults")]
+                if super::faults::is_paused() {
+                    continue;
+                }
                 let Some(due) = vigil.upgrade().map(|vigil| vigil.round()) else { return };
                 for answers in due {
                     answers.in_progress().await;

@@ -1,10 +1,9 @@
 //! The notification service.
 
-use shop::notification::{self, Outbox};
+use shop::notification;
 use shop::settings::Settings;
 
 #[tokio::main]
 async fn main() -> laban::Result<()> {
-    let outbox = Outbox::open(&Settings::from_env()?)?;
-    notification::service(outbox).run().await
+    notification::run(&Settings::from_env()?).await
 }

@@ -4,5 +4,5 @@ use shop::shipping;
 
 #[tokio::main]
 async fn main() -> laban::Result<()> {
-    shipping::service().run().await
+    shipping::run().await
 }

@@ -8,6 +8,7 @@ use laban::{Cause, Failure, Handler as _, Service, State};
 use crate::events::{
     OrderPlaced, ParcelDispatched, PaymentDeclined, StockRejected, StockReleased, StockReserved,
 };
+use crate::settings::Settings;
 
 pub use books::{Books, Reservation, ReservationState, Reserve, StockLevel, reservations, stock};
 pub use catalogue::CATALOGUE;
@@ -15,6 +16,14 @@ pub use catalogue::CATALOGUE;
 /// The service.
 pub fn service(books: Books) -> Service {
     Service::new("inventory").state(books).on(reserve).on(release.compensates::<StockReserved>()).on(ship)
+}
+
+/// Runs the service until it is told to stop, then drains.
+///
+/// # Errors
+/// When the books cannot be opened, the service does not start, or the drain does not finish in time.
+pub async fn run(settings: &Settings) -> laban::Result<()> {
+    service(Books::open(settings)?).run().await
 }
 
 /// Reserve what was ordered, all of it or nothing, or say why not.

@@ -8,12 +8,21 @@ use crate::events::{
     CancelReason, Item, OrderCancelled, OrderCompleted, OrderId, OrderPlaced, ParcelDispatched,
     PaymentRefunded,
 };
+use crate::settings::Settings;
 
 pub use outbox::{Letter, Outbox, letters};
 
 /// The service.
 pub fn service(outbox: Outbox) -> Service {
     Service::new("notification").state(outbox).on(tell)
+}
+
+/// Runs the service until it is told to stop, then drains.
+///
+/// # Errors
+/// When the outbox cannot be opened, the service does not start, or the drain does not finish in time.
+pub async fn run(settings: &Settings) -> laban::Result<()> {
+    service(Outbox::open(settings)?).run().await
 }
 
 /// What customers want to know.

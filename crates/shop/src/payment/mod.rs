@@ -5,12 +5,21 @@ mod books;
 use laban::{Cause, Failure, Handler as _, Service, State};
 
 use crate::events::{OrderPlaced, PaymentCaptured, PaymentDeclined, PaymentRefunded, StockRejected};
+use crate::settings::Settings;
 
 pub use books::{Account, Books, Charge, PaymentState, accounts};
 
 /// The service.
 pub fn service(books: Books) -> Service {
     Service::new("payment").state(books).on(charge).on(refund.compensates::<PaymentCaptured>())
+}
+
+/// Runs the service until it is told to stop, then drains.
+///
+/// # Errors
+/// When the books cannot be opened, the service does not start, or the drain does not finish in time.
+pub async fn run(settings: &Settings) -> laban::Result<()> {
+    service(Books::open(settings)?).run().await
 }
 
 /// Charge for what was ordered, or say why not.
