@@ -1,7 +1,7 @@
 //! What can happen next, and which function of the code it stands for.
 
 use crate::broker::Log;
-use crate::choreography::{FLOWS, INSTANCES, REACTIONS};
+use crate::choreography::{FLOWS, Fault, INSTANCES, REACTIONS};
 use crate::protocol::Protocol;
 use crate::state::{Instance, Stage, State};
 use crate::variants::Variant;
@@ -91,6 +91,13 @@ impl Action {
 impl Protocol {
     /// Everything that can happen next.
     pub(crate) fn enabled(&self, state: &State, actions: &mut Vec<Action>) {
+        self.all(state, actions);
+        let may_be = |action| self.fault(state, action).is_none_or(|fault| self.scene.kinds.contains(&fault));
+        actions.retain(|action| may_be(*action));
+    }
+
+    /// Everything, with faults of any kind as long as there are any left.
+    fn all(&self, state: &State, actions: &mut Vec<Action>) {
         if state.faults > 0 {
             let delivered = self.reactions().filter(|reaction| state.inputs[*reaction].deliveries > 0);
             actions.extend(delivered.map(|reaction| Action::Renew { reaction }));
@@ -211,14 +218,19 @@ impl Protocol {
         least..=newest
     }
 
-    /// Whether a step uses up one of the faults.
-    pub(crate) fn is_fault(&self, state: &State, action: Action) -> bool {
+    /// What goes wrong when it happens, if anything.
+    pub(crate) fn fault(&self, state: &State, action: Action) -> Option<Fault> {
         match action {
-            Action::Deliver { reaction, .. } => !state.is_due(reaction),
-            Action::Append { fate, .. } => fate != Fate::Answered,
-            Action::Ack { arrives, .. } => !arrives,
-            Action::Crash { .. } | Action::Renew { .. } => true,
-            _ => false,
+            Action::Deliver { reaction, .. } => (!state.is_due(reaction)).then_some(Fault::Freeze),
+            Action::Append { fate, .. } => match fate {
+                Fate::Answered => None,
+                Fate::AnswerLost | Fate::Lost | Fate::Late => Some(Fault::NoAnswer),
+                Fate::InFlight => Some(Fault::InFlight),
+            },
+            Action::Ack { arrives, .. } => (!arrives).then_some(Fault::AckLost),
+            Action::Crash { .. } => Some(Fault::Crash),
+            Action::Renew { .. } => Some(Fault::Renewal),
+            _ => None,
         }
     }
 }

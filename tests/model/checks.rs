@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::actions::Action;
-use crate::choreography::Scene;
+use crate::choreography::{Fault, Scene};
 use crate::properties::{Property, Sight};
 use crate::protocol::Protocol;
 use crate::search::{Graph, explore};
@@ -73,32 +73,41 @@ impl Checked {
     }
 }
 
-/// Panics unless the property breaks with as few faults as said, and no fewer. Tells the shortest story of it.
-pub(crate) fn breaks(variant: Variant, scene: Scene, property: Property, fewest: u8) {
-    let found = first(variant, scene, |protocol, state| !property.holds(protocol, state));
-    let (faults, story) =
-        found.unwrap_or_else(|| panic!("{variant:?}: {scene}: {property:?} holds in all states"));
-    println!("{variant:?}: faults: {faults}: {}\n{story}", property.broken());
-    assert_eq!(faults, fewest, "{variant:?}: {property:?} breaks with another number of faults");
+/// Panics unless the property breaks, with no fault at all when no kind is given, otherwise by faults of each of these
+/// kinds alone, and of no other. Tells the shortest stories of it.
+pub(crate) fn breaks(variant: Variant, scene: Scene, property: Property, by: &[Fault]) {
+    let broken = |scene| first(variant, scene, |protocol, state| !property.holds(protocol, state));
+    if let Some(story) = broken(Scene { faults: 0, ..scene }) {
+        println!("{variant:?}, no fault: {}\n{story}", property.broken());
+        assert!(by.is_empty(), "{variant:?}: {property:?} breaks without any fault");
+        return;
+    }
+    // Chunks of one, for a scene has a slice of them.
+    let alone = Fault::ALL.chunks(1).filter(|kind| {
+        let story = broken(Scene { kinds: kind, ..scene });
+        story.iter().for_each(|story| println!("{variant:?}, {kind:?}: {}\n{story}", property.broken()));
+        story.is_some()
+    });
+    let found = alone.flatten().copied().collect::<Vec<_>>();
+    assert!(!found.is_empty(), "{variant:?}: {scene}: {property:?} holds in all states");
+    assert_eq!(found, by, "{variant:?}: {property:?} breaks by other kinds of faults");
 }
 
 /// Panics unless it is seen. Tells the shortest story of it.
 pub(crate) fn sees(scene: Scene, sight: Sight) {
-    let found = first(Variant::Shipped, scene, |_, state| sight.is_seen(state));
-    let (faults, story) = found.unwrap_or_else(|| panic!("{scene}: {sight:?} is never seen"));
-    println!("{sight:?}: faults: {faults}\n{story}");
+    let seen = |faults| first(Variant::Shipped, Scene { faults, ..scene }, |_, state| sight.is_seen(state));
+    let Some(story) = (0..=scene.faults).find_map(seen) else { panic!("{scene}: {sight:?} is never seen") };
+    println!("{sight:?}\n{story}");
 }
 
-/// The fewest faults with which there is such a state, and the shortest story of one.
-fn first(variant: Variant, scene: Scene, such: impl Fn(&Protocol, &State) -> bool) -> Option<(u8, String)> {
-    (0..=scene.faults).find_map(|faults| {
-        let protocol = Protocol { variant, scene: Scene { faults, ..scene }, reduced: true };
-        let (graph, found) = explore(&protocol, |state| match such(&protocol, state) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        });
-        Some((faults, story::tell(&protocol, &graph.way_to(found?))))
-    })
+/// The shortest story of a state that is such.
+fn first(variant: Variant, scene: Scene, such: impl Fn(&Protocol, &State) -> bool) -> Option<String> {
+    let protocol = Protocol { variant, scene, reduced: true };
+    let (graph, found) = explore(&protocol, |state| match such(&protocol, state) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    Some(story::tell(&protocol, &graph.way_to(found?)))
 }
 
 /// Which properties are broken somewhere, what is seen somewhere, and whether a way does not end with everything done.

@@ -36,13 +36,38 @@ impl std::fmt::Display for Reaction {
     }
 }
 
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// An instance is frozen past the acknowledgement wait, or what it says does not arrive: the event is delivered again
+    /// while it still has it. What the frozen instance does next, it does as a zombie.
+    Freeze,
+    /// A process is killed.
+    Crash,
+    /// An append is not answered: it is lost, or its answer is, or it arrives late.
+    NoAnswer,
+    /// An append is refused because a write is in flight.
+    InFlight,
+    /// An acknowledgement is lost.
+    AckLost,
+    /// A consumer is deleted, and made anew.
+    Renewal,
+}
+
+impl Fault {
+    pub(crate) const ALL: &[Self] =
+        &[Self::Freeze, Self::Crash, Self::NoAnswer, Self::InFlight, Self::AckLost, Self::Renewal];
+}
+
 /// How much of it is played, and how much goes wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene {
     /// Which of [`REACTIONS`].
     pub(crate) reactions: &'static [usize],
-    /// So many faults, of any kind and at any moment.
+    /// So many faults, at any moment,
     pub(crate) faults: u8,
+    /// and of these kinds.
+    pub(crate) kinds: &'static [Fault],
     /// Whether `gift` reads the flow's state, or is a plain handler.
     pub(crate) joins: bool,
 }

@@ -57,7 +57,7 @@ impl Protocol {
     /// The state after an action, without changing the places of the instances.
     pub(crate) fn step(&self, state: &State, action: Action) -> State {
         let mut next = state.clone();
-        if self.is_fault(state, action) {
+        if self.fault(state, action).is_some() {
             next.faults -= 1;
         }
         match action {
