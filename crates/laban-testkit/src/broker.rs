@@ -3,12 +3,14 @@
 mod builder;
 mod launch;
 
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::builder::Builder;
-use self::launch::{Place, Ports};
-use crate::{Error, Process};
+use self::launch::Place;
+pub(crate) use self::launch::{Node, Ports};
+use crate::{Error, Process, http};
 
 /// How long a server may take to end by itself.
 const STOP: Duration = Duration::from_secs(10);
@@ -33,6 +35,8 @@ const STOP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Broker {
     settings: Builder,
+    /// What it is in a cluster, if it is in one.
+    node: Option<Node>,
     ports: Ports,
     process: Process,
     // After the process: fields are dropped in order, and it writes in there.
@@ -55,22 +59,54 @@ impl Broker {
         Builder::new()
     }
 
+    /// Starts a server that is not ready yet: see [`until_ready`](Self::until_ready).
+    pub(crate) fn spawn(
+        settings: Builder,
+        program: PathBuf,
+        mut ports: Ports,
+        mut node: Option<Node>,
+    ) -> Result<Self, Error> {
+        let place = Place::new(&settings, program)?;
+        let process = launch::spawn(&settings, &place, &mut ports, node.as_mut())?;
+        Ok(Self { settings, node, ports, process, place })
+    }
+
+    /// Waits until it serves clients; one that stands alone also until all its streams are there.
+    pub(crate) async fn until_ready(&self) -> Result<(), Error> {
+        launch::ready(self).await
+    }
+
     /// What a client connects to; stays the same over restarts.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.ports.client)
+        format!("nats://{}", self.addr())
+    }
+
+    /// The address of [`url`](Self::url).
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
     }
 
     /// The client port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.ports.client
+        self.ports.client.number()
     }
 
     /// The monitoring endpoint: `/healthz`, `/varz`, `/jsz` …
     #[must_use]
     pub fn monitor_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.monitor)
+        format!("http://{}", self.monitor_address())
+    }
+
+    fn monitor_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.monitor.number())
+    }
+
+    /// What its monitoring endpoint says at this path, if it is well.
+    pub(crate) async fn monitor(&self, path: &str) -> Option<serde_json::Value> {
+        http::json(&self.monitor_address(), path).await
     }
 
     /// The folder with the streams.
@@ -118,10 +154,8 @@ impl Broker {
     /// As [`Builder::start`].
     pub async fn start_again(&mut self) -> Result<(), Error> {
         self.process.kill();
-        let (process, ports) = launch::launch(&self.settings, &self.place, Some(self.ports)).await?;
-        self.process = process;
-        self.ports = ports;
-        Ok(())
+        self.process = launch::spawn(&self.settings, &self.place, &mut self.ports, self.node.as_mut())?;
+        self.until_ready().await
     }
 
     /// [`stop`](Self::stop), then [`start_again`](Self::start_again).

@@ -56,6 +56,14 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
+    /// A setting was given twice, in different ways, and the server took the other.
+    #[error("{setting} does not hold: {by} overrules it")]
+    Overruled {
+        /// The setting that was asked for.
+        setting: &'static str,
+        /// What won.
+        by: &'static str,
+    },
     /// A condition did not come true in time: see [`wait::until`](crate::wait::until).
     #[error("waited {waited:?} in vain for {what}")]
     TimedOut {

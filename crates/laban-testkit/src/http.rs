@@ -1,19 +1,30 @@
-//! As much HTTP as a health check needs.
+//! As much HTTP as health checks and monitoring need.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// More than any answer that is of interest.
+const MOST: u64 = 1024 * 1024;
+
 /// Whether a GET of this path is answered with 200 at this address.
 pub(crate) async fn is_ok(address: &str, path: &str) -> bool {
-    status(address, path).await == Some(200)
+    get(address, path).await.is_some()
 }
 
-async fn status(address: &str, path: &str) -> Option<u16> {
+/// What a GET of this path brings at this address, if it is JSON with a 200.
+pub(crate) async fn json(address: &str, path: &str) -> Option<serde_json::Value> {
+    serde_json::from_slice(&get(address, path).await?).ok()
+}
+
+/// The body of an answer with 200.
+async fn get(address: &str, path: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    // 1.0: the body comes as it is, and ends with the connection.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
-    stream.take(4096).read_to_end(&mut answer).await.ok()?;
-    let first = std::str::from_utf8(answer.split(|b| *b == b'\r').next()?).ok()?;
-    first.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+    stream.take(MOST).read_to_end(&mut answer).await.ok()?;
+    let head = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let status = std::str::from_utf8(&answer[..head]).ok()?.split(' ').nth(1)?;
+    (status == "200").then(|| answer.split_off(head + 4))
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod broker;
+mod cluster;
 mod error;
 mod http;
 mod jaeger;
 mod log;
+mod ports;
 mod process;
 mod signal;
 mod spawn;
@@ -13,6 +15,7 @@ pub mod wait;
 mod watchdog;
 
 pub use broker::{Broker, Builder as BrokerBuilder};
+pub use cluster::{Builder as ClusterBuilder, Cluster};
 pub use error::Error;
 pub use jaeger::{Builder as JaegerBuilder, Jaeger};
 pub use process::Process;

@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-use super::launch::{self, Place};
+use super::launch::Ports;
 use crate::tools::Tool;
-use crate::{Broker, Error};
+use crate::{Broker, Error, ports};
 
 /// How to start a [`Broker`]: see [`Broker::builder`].
 #[derive(Debug, Clone)]
 pub struct Builder {
     pub(super) port: Option<u16>,
     pub(super) monitor_port: Option<u16>,
-    store_dir: Option<PathBuf>,
-    log_file: Option<PathBuf>,
+    pub(super) store_dir: Option<PathBuf>,
+    pub(super) log_file: Option<PathBuf>,
     pub(super) config: String,
     pub(super) max_payload: Option<usize>,
     pub(super) jetstream: bool,
+    pub(super) sync_always: bool,
 }
 
 impl Builder {
@@ -28,17 +29,18 @@ impl Builder {
             config: String::new(),
             max_payload: None,
             jetstream: true,
+            sync_always: false,
         }
     }
 
-    /// Listens on this port; otherwise on a free one that the server picks.
+    /// Listens on this port; otherwise on a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Serves monitoring on this port; otherwise on a free one that the server picks.
+    /// Serves monitoring on this port; otherwise on a free one.
     #[must_use]
     pub fn monitor_port(mut self, port: u16) -> Self {
         self.monitor_port = Some(port);
@@ -81,22 +83,30 @@ impl Builder {
         self
     }
 
+    /// Writes every message through to the disk before it is acknowledged (`sync_interval: always`), so that what was
+    /// acknowledged outlives the machine; otherwise it outlives the server's process, and the disk follows within minutes.
+    ///
+    /// A `jetstream` block in the [`config`](Self::config) text would take the place of this setting, so it has to have
+    /// it too.
+    #[must_use]
+    pub fn sync_always(mut self) -> Self {
+        self.sync_always = true;
+        self
+    }
+
     /// Starts the server and waits until it is ready.
     ///
     /// # Errors
     ///
     /// [`Error::NoTool`] if there is no nats-server, [`Error::Exited`] with the server's own words if it refuses
-    /// its configuration, [`Error::Late`] if it does not become ready.
+    /// its configuration, [`Error::Late`] if it does not become ready, [`Error::Overruled`] if a setting is not what
+    /// was asked for.
     pub async fn start(self) -> Result<Broker, Error> {
         let program = Tool::NatsServer.find_async().await?;
-        let dir = tempfile::Builder::new()
-            .prefix("laban-broker-")
-            .tempdir()
-            .map_err(Error::io("create a temporary folder"))?;
-        let store = self.store_dir.clone().unwrap_or_else(|| dir.path().join("store"));
-        let log = self.log_file.clone().unwrap_or_else(|| dir.path().join("nats-server.log"));
-        let place = Place { program, dir, store, log };
-        let (process, ports) = launch::launch(&self, &place, None).await?;
-        Ok(Broker { settings: self, ports, process, place })
+        ports::on_free_ports(async || {
+            let broker = Broker::spawn(self.clone(), program.clone(), Ports::pick(&self)?, None)?;
+            broker.until_ready().await.map(|()| broker)
+        })
+        .await
     }
 }

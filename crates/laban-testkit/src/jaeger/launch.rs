@@ -5,13 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Builder;
-use crate::{Error, Process, http};
+use crate::{Error, Process, http, ports};
 
 const CONFIG: &str = include_str!("../../../../deploy/local/jaeger.yaml");
 /// A healthy start takes some 200 ms.
 const START: Duration = Duration::from_secs(30);
-/// How often free ports may turn out to be taken before that is no coincidence.
-const TRIES: usize = 5;
 
 /// Where Jaeger listens.
 #[derive(Debug, Clone, Copy)]
@@ -30,17 +28,11 @@ pub(super) async fn on_free_ports(
     dir: &Path,
     log: &Path,
 ) -> Result<(Process, Ports), Error> {
-    let mut tries = 1;
-    loop {
+    ports::on_free_ports(async || {
         let ports = pick(settings).map_err(Error::io("find free ports"))?;
-        match launch(program, dir, log, ports).await {
-            Ok(process) => return Ok((process, ports)),
-            Err(Error::Exited { log, .. }) if tries < TRIES && log.contains("address already in use") => {
-                tries += 1;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+        launch(program, dir, log, ports).await.map(|process| (process, ports))
+    })
+    .await
 }
 
 pub(super) async fn launch(program: &Path, dir: &Path, log: &Path, ports: Ports) -> Result<Process, Error> {

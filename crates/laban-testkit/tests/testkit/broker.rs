@@ -122,3 +122,39 @@ async fn a_frozen_server_answers_after_the_thaw() -> Outcome {
     assert_eq!(store(&broker, "a").await?, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_broker_alone_tells_clients_of_nobody() -> Outcome {
+    let broker = Broker::start().await?;
+    let client = async_nats::connect(broker.url()).await?;
+    assert_eq!(client.server_info().connect_urls, Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn messages_are_written_through_or_the_start_fails() -> Outcome {
+    let broker = Broker::builder().sync_always().start().await?;
+    assert_eq!(store(&broker, "a").await?, 1);
+
+    let overruled = Broker::builder().sync_always().config("jetstream { max_file_store: 1GB }");
+    let error = overruled.start().await.expect_err("the server syncs every two minutes");
+    assert!(matches!(error, Error::Overruled { .. }), "{error}");
+    let both = Broker::builder().sync_always().config("jetstream { sync: always, max_file_store: 1GB }");
+    both.start().await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_port_of_a_killed_server_is_kept_and_refuses_clients() -> Outcome {
+    let mut broker = Broker::start().await?;
+    broker.kill();
+    let refused = tokio::net::TcpStream::connect(broker.addr()).await.expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    // What binds as a server does is let in; what asks for any port is not given this one.
+    let stranger = tokio::net::TcpSocket::new_v4()?;
+    let taken = stranger.bind(broker.addr()).expect_err("the port is kept");
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    broker.start_again().await?;
+    Ok(())
+}

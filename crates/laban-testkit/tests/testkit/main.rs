@@ -1,6 +1,7 @@
 //! The test kit against the real programs.
 
 mod broker;
+mod cluster;
 mod jaeger;
 mod process;
 mod tools;
