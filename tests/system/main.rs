@@ -14,4 +14,5 @@ mod letters;
 mod limits;
 mod recovery;
 mod refusals;
+mod starting;
 mod telemetry;

@@ -20,6 +20,7 @@ mod letters;
 mod link;
 mod memory;
 mod outcome;
+mod patience;
 mod pull;
 mod redrive;
 mod running;

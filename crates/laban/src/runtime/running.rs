@@ -21,7 +21,7 @@ use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
 use super::turns::Turns;
 use super::vigil::Vigil;
-use super::{broker, home, lag, signals};
+use super::{broker, lag, signals};
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
@@ -87,9 +87,7 @@ impl Running {
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let link = Link::connect(&service, broker, &config).await?;
-        broker::check(&service, &link.client()).await?;
-        home::ensure(&service, &link.context(), &config).await?;
+        let link = broker::reach(&service, broker, &config).await?;
 
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
