@@ -37,3 +37,4 @@ pub use self::faults::Point as FaultPoint;
 pub(crate) use self::link::Link;
 pub(crate) use self::memory::{Identity, Progress};
 pub use self::running::Running;
+pub(crate) use self::signals::Signals;
