@@ -1,10 +1,12 @@
 //! What the system suites share: a shop that runs, orders placed at it, and what must hold when all is over. And the small
-//! service that the failpoint suite troubles.
+//! service that the failpoint suite troubles, or that is sent signals.
 
+mod life;
 mod raw;
 mod shop;
 pub mod small;
 
+pub use life::Life;
 pub use raw::{RawHttp, RawNats};
 pub use shop::{Over, Shop, consumers, redeliveries};
 

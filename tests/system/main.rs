@@ -14,4 +14,6 @@ mod letters;
 mod limits;
 mod recovery;
 mod refusals;
+mod signals;
+mod starting;
 mod telemetry;

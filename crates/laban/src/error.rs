@@ -39,6 +39,15 @@ pub enum Error {
         /// What is wrong, and how to mend it.
         reason: String,
     },
+    /// A signal came before the service had started. Nothing was begun: a program that starts a service by hand may end as
+    /// if all were well, which [`Service::run`](crate::Service::run) does.
+    #[error("service {service}: stopped by {signal} before it had started")]
+    Stopped {
+        /// The service.
+        service: String,
+        /// Which signal.
+        signal: &'static str,
+    },
     /// Telemetry could not be set up.
     #[error("telemetry: {0}")]
     Telemetry(String),

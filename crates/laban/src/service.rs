@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::contract::Contract;
 use crate::definition::Definition;
 use crate::extract::States;
-use crate::runtime::Running;
-use crate::{Event, EventInfo, Handler, Result};
+use crate::runtime::{Running, Signals};
+use crate::{Error, Event, EventInfo, Handler, Result};
 
 /// A named group of handlers, the only writer of its own events.
 ///
@@ -38,6 +38,7 @@ pub struct Service {
     states: States,
     cloud_events: bool,
     telemetry: bool,
+    signals: bool,
     settings: HashMap<String, String>,
 }
 
@@ -61,6 +62,7 @@ impl Service {
             states: States::default(),
             cloud_events: false,
             telemetry: true,
+            signals: true,
             settings: HashMap::new(),
         }
     }
@@ -100,6 +102,13 @@ impl Service {
         self
     }
 
+    /// Leaves SIGTERM and Ctrl-C to the program, for programs that see to them: only [`Running::stop`] stops the service.
+    #[must_use]
+    pub fn own_signals(mut self) -> Self {
+        self.signals = false;
+        self
+    }
+
     /// Sets one of the `NATS_*` and `LABAN_*` variables for this service alone, over the environment's: for tests, and for
     /// programs that are configured otherwise.
     #[must_use]
@@ -118,11 +127,40 @@ impl Service {
 
     /// Starts the service: connects, checks the broker and the home stream, and begins to react.
     ///
-    /// For programs that do something besides, such as serve HTTP; others call [`run`](Self::run).
+    /// For programs that do something besides, such as serve HTTP; others call [`run`](Self::run). From now on SIGTERM and
+    /// Ctrl-C stop the service, wherever it is, unless the program has kept them to [itself](Self::own_signals). A program
+    /// that does not go on to [`wait`](Running::wait) within five seconds of a signal is ended.
     ///
     /// # Errors
-    /// When the service does not fit together, a setting is wrong, or the broker is not there or not what is needed.
+    /// When the service does not fit together, a setting is wrong, or the broker is not what is needed. When it is not
+    /// there, or a cluster without a leader, for as long as `LABAN_CONNECT_TIMEOUT_MS`. [`Error::Stopped`] when a signal
+    /// comes first.
     pub async fn start(self) -> Result<Running> {
+        let signals = self.signals();
+        let mut running = self.begin(signals).await?;
+        running.signals.await_stop(false);
+        Ok(running)
+    }
+
+    /// Runs the service until SIGTERM or Ctrl-C, then drains: takes nothing new, finishes what is in hand, flushes. A signal
+    /// that comes before the service has started ends it as well, with nothing begun.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but for [`Error::Stopped`], and when the drain does not finish in time.
+    pub async fn run(self) -> Result<()> {
+        let signals = self.signals();
+        match self.begin(signals).await {
+            Ok(running) => running.wait().await,
+            Err(Error::Stopped { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn signals(&self) -> Signals {
+        if self.signals { Signals::listen(&self.name) } else { Signals::ignored() }
+    }
+
+    async fn begin(self, signals: Signals) -> Result<Running> {
         let contract = self.contract()?;
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| std::env::var(name).ok());
         #[cfg(feature = "faults")]
@@ -137,14 +175,6 @@ impl Service {
             telemetry: self.telemetry,
             broker,
         };
-        Running::start(blueprint, config).await
-    }
-
-    /// Runs the service until SIGTERM or Ctrl-C, then drains: takes nothing new, finishes what is in hand, flushes.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start), and when the drain does not finish in time.
-    pub async fn run(self) -> Result<()> {
-        self.start().await?.wait().await
+        Running::start(blueprint, config, signals).await
     }
 }

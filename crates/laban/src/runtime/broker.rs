@@ -1,51 +1,51 @@
 //! Reaching the broker, and finding out whether it can do what the commit needs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_nats::{Client, Event};
 use laban_wire::{ConnectError, ConnectSettings, ServiceName};
 use tokio::sync::watch;
 
+use super::home;
+use super::link::Link;
+use super::patience::{Patience, Trouble, ask};
 use crate::Error;
+use crate::config::Config;
 
 /// The oldest server with atomic batches, which an outcome of several events needs.
 const OLDEST: (i64, i64, i64) = (2, 12, 0);
 
-/// Connects, waiting up to `patience` for a broker that is still starting. `epochs` counts how often the connection was made.
+/// Connects, and finds or makes the home stream: what a start waits for.
+pub(crate) async fn reach(
+    service: &ServiceName,
+    settings: ConnectSettings,
+    config: &Config,
+) -> Result<Link, Error> {
+    let patience = Patience::of(config.connect_timeout);
+    let link = Link::connect(service, settings, patience).await?;
+    patience.until("JetStream", || check(service, &link)).await?;
+    let context = link.context();
+    patience.until("the home stream", || home::ensure(service, &context, config)).await?;
+    Ok(link)
+}
+
+/// Connects, once. `epochs` counts how often the connection was made.
 pub(crate) async fn connect(
     service: &ServiceName,
     settings: &ConnectSettings,
     epochs: &Arc<watch::Sender<u64>>,
-    patience: Duration,
-) -> Result<Client, Error> {
-    let deadline = Instant::now() + patience;
-    let mut pause = Duration::from_millis(50);
-    let mut told = false;
-    loop {
-        let (name, epochs) = (service.clone(), Arc::clone(epochs));
-        let options = settings.options().await?.event_callback(move |event| {
-            tell(&name, &event);
-            if matches!(event, Event::Connected) {
-                epochs.send_modify(|epoch| *epoch += 1);
-            }
-            async {}
-        });
-        match settings.connect(options).await {
-            Ok(client) => {
-                tracing::info!(%service, url = %settings.shown_url(), "connected");
-                return Ok(client);
-            }
-            Err(error @ ConnectError::Unreachable { .. }) if Instant::now() + pause < deadline => {
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%service, %error, "waiting for the broker");
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            Err(error) => return Err(error.into()),
+) -> Result<Client, ConnectError> {
+    let (name, epochs) = (service.clone(), Arc::clone(epochs));
+    let options = settings.options().await?.event_callback(move |event| {
+        tell(&name, &event);
+        if matches!(event, Event::Connected) {
+            epochs.send_modify(|epoch| *epoch += 1);
         }
-    }
+        async {}
+    });
+    let client = settings.connect(options).await?;
+    tracing::info!(%service, url = %settings.shown_url(), "connected");
+    Ok(client)
 }
 
 fn tell(service: &ServiceName, event: &Event) {
@@ -60,22 +60,22 @@ fn tell(service: &ServiceName, event: &Event) {
 }
 
 /// Refuses a server that cannot do what is needed, rather than failing later in strange ways.
-pub(crate) async fn check(service: &ServiceName, client: &Client) -> Result<(), Error> {
+async fn check(service: &ServiceName, link: &Link) -> Result<(), Trouble> {
     let refuse = |reason: String| Error::Broker { service: service.to_string(), reason };
     let (major, minor, patch) = OLDEST;
+    let client = link.client();
     if !client.is_server_compatible(major, minor, patch) {
-        return Err(refuse(format!(
+        return Err(Trouble::Lasting(refuse(format!(
             "the broker is nats-server {}; {major}.{minor}.{patch} is the oldest with atomic batches, which the commit \
              needs: update it (docs/decisions has the features by version)",
             client.server_info().version
-        )));
+        ))));
     }
-    let jetstream = async_nats::jetstream::new(client.clone());
-    jetstream.query_account().await.map_err(|error| {
-        refuse(format!(
+    let account: Result<serde::de::IgnoredAny, _> = ask(link.context(), "INFO", &()).await;
+    account.map(drop).map_err(|error| {
+        error.told(refuse(format!(
             "JetStream does not answer ({}); start the broker with `-js`, and enable it for this account",
-            laban_wire::error_chain(&error)
-        ))
-    })?;
-    Ok(())
+            error.reason
+        )))
+    })
 }

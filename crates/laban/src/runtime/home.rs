@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, Info, RetentionPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
 use laban_wire::metadata::{SERVICE, WIRE, WIRE_VERSION};
-use laban_wire::{ServiceName, error_chain, home_stream};
+use laban_wire::{ServiceName, home_stream};
 use serde::{Deserialize, Serialize};
 
+use super::patience::{Trouble, Unanswered, ask};
 use crate::Error;
 use crate::config::Config;
 
@@ -37,51 +37,53 @@ fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
 }
 
 /// Finds or makes the home stream, and refuses one that is not as the commit needs it.
-pub(crate) async fn ensure(service: &ServiceName, context: &Context, config: &Config) -> Result<(), Error> {
+pub(crate) async fn ensure(service: &ServiceName, context: &Context, config: &Config) -> Result<(), Trouble> {
     let refuse = |reason: String| Error::Broker { service: service.to_string(), reason };
     let wanted = wanted(service, config);
-    if let Some(other) = holder(context, &wanted.subjects[0]).await.map_err(&refuse)?
-        && other != wanted.name
-    {
+    let holder = holder(context, &wanted.subjects[0]).await.map_err(|error| {
+        error.told(refuse(format!("the broker's streams cannot be listed: {}", error.reason)))
+    })?;
+    if let Some(other) = holder.filter(|holder| *holder != wanted.name) {
         let owner = owner(context, &other).await;
-        return Err(refuse(format!(
+        return Err(Trouble::Lasting(refuse(format!(
             "its subjects {} already belong to stream {other}{owner}, and its home would be stream {}: two services \
              cannot share a name; rename one, or delete the other stream",
             wanted.subjects[0], wanted.name
-        )));
+        ))));
     }
-    let found = match context.get_stream(&wanted.name).await {
-        Ok(stream) => stream.cached_info().config.clone(),
-        Err(error) if missing(&error.kind()) => {
-            let created = context.create_stream(&wanted).await.map_err(|error| {
-                refuse(format!("its home stream {} could not be made: {}", wanted.name, error_chain(&error)))
+    let found = match info(context, &wanted.name).await {
+        Ok(found) => found,
+        Err(error) if error.code == Some(ErrorCode::STREAM_NOT_FOUND) => {
+            let subject = format!("STREAM.CREATE.{}", wanted.name);
+            let created: Info = ask(context.clone(), &subject, &wanted).await.map_err(|error| {
+                error.told(refuse(format!(
+                    "its home stream {} could not be made: {}",
+                    wanted.name, error.reason
+                )))
             })?;
             tracing::info!(%service, stream = wanted.name, "home stream made");
-            created.cached_info().config.clone()
+            created
         }
         Err(error) => {
-            return Err(refuse(format!(
-                "its home stream {} cannot be seen: {}",
-                wanted.name,
-                error_chain(&error)
-            )));
+            let reason = format!("its home stream {} cannot be seen: {}", wanted.name, error.reason);
+            return Err(error.told(refuse(reason)));
         }
     };
-    let drift = drift(&found, &wanted);
+    let drift = drift(&found.config, &wanted);
     if drift.is_empty() {
         return Ok(());
     }
-    Err(refuse(format!(
+    Err(Trouble::Lasting(refuse(format!(
         "its home stream {} is not as it needs it: {}; change it with `nats stream edit {}`, or set the service's own \
          settings to match",
         wanted.name,
         drift.join("; "),
         wanted.name
-    )))
+    ))))
 }
 
-fn missing(kind: &GetStreamErrorKind) -> bool {
-    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+async fn info(context: &Context, stream: &str) -> Result<Info, Unanswered> {
+    ask(context.clone(), &format!("STREAM.INFO.{stream}"), &()).await
 }
 
 /// In what the stream falls short. More than was asked for (a longer retention, more replicas) is no fault: an operator
@@ -151,18 +153,13 @@ struct Names {
 }
 
 /// The stream that takes a subject, if any does.
-async fn holder(context: &Context, subject: &str) -> Result<Option<String>, String> {
-    let names: Names = context
-        .request("STREAM.NAMES", &NamesRequest { subject })
-        .await
-        .map_err(|error| format!("the broker's streams cannot be listed: {}", error_chain(&error)))?;
+async fn holder(context: &Context, subject: &str) -> Result<Option<String>, Unanswered> {
+    let names: Names = ask(context.clone(), "STREAM.NAMES", &NamesRequest { subject }).await?;
     Ok(names.streams.unwrap_or_default().into_iter().next())
 }
 
 async fn owner(context: &Context, stream: &str) -> String {
-    let metadata =
-        context.get_stream(stream).await.ok().map(|stream| stream.cached_info().config.metadata.clone());
-    let owner = metadata.and_then(|metadata| metadata.get(SERVICE).cloned());
+    let owner = info(context, stream).await.ok().and_then(|info| info.config.metadata.get(SERVICE).cloned());
     owner.map(|owner| format!(" of service {owner}")).unwrap_or_default()
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, watch};
 
 use super::broker;
 use super::commit::Pause;
+use super::patience::Patience;
 use crate::Error;
-use crate::config::Config;
 
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
@@ -33,11 +33,11 @@ impl Link {
     pub(crate) async fn connect(
         service: &ServiceName,
         mut settings: ConnectSettings,
-        config: &Config,
+        patience: Patience,
     ) -> Result<Self, Error> {
         settings.name = service.to_string();
         let epochs = Arc::new(watch::channel(0).0);
-        let client = broker::connect(service, &settings, &epochs, config.connect_timeout).await?;
+        let client = patience.until("the broker", || broker::connect(service, &settings, &epochs)).await?;
         Ok(Self(Arc::new(Inner {
             service: service.clone(),
             settings,
@@ -74,7 +74,7 @@ impl Link {
         tracing::error!(service = %self.0.service, "the client library has given up; connecting anew");
         let mut pause = Pause::default();
         loop {
-            match broker::connect(&self.0.service, &self.0.settings, &self.0.epochs, Duration::ZERO).await {
+            match broker::connect(&self.0.service, &self.0.settings, &self.0.epochs).await {
                 Ok(client) => {
                     *self.0.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
                     return;

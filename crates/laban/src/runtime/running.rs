@@ -19,9 +19,10 @@ use super::link::Link;
 use super::memory::Memory;
 use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
+use super::signals::Signals;
 use super::turns::Turns;
 use super::vigil::Vigil;
-use super::{broker, home, lag, signals};
+use super::{broker, lag};
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
@@ -38,6 +39,7 @@ pub struct Running {
     work: Work,
     endpoint: Endpoint,
     telemetry: Telemetry,
+    pub(crate) signals: Signals,
 }
 
 /// What others ask the process about. It outlives the drain.
@@ -51,7 +53,6 @@ struct Endpoint {
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// The tasks of a service.
-#[derive(Default)]
 struct Work {
     pullers: TaskTracker,
     deliveries: TaskTracker,
@@ -62,7 +63,7 @@ struct Work {
 }
 
 impl Running {
-    pub(crate) async fn start(blueprint: Blueprint, config: Config) -> Result<Self> {
+    pub(crate) async fn start(blueprint: Blueprint, config: Config, signals: Signals) -> Result<Self> {
         let service = blueprint.contract.service.clone();
         let telemetry = if blueprint.telemetry {
             Telemetry::install(service.as_str(), blueprint.broker.local_ip().await)?
@@ -71,8 +72,10 @@ impl Running {
         };
         #[cfg(feature = "faults")]
         super::faults::warn();
-        match Self::attach(blueprint, config, &telemetry).await {
-            Ok((core, emitter, work, endpoint)) => Ok(Self { core, emitter, work, endpoint, telemetry }),
+        match Self::attach(blueprint, config, &telemetry, &signals).await {
+            Ok((core, emitter, work, endpoint)) => {
+                Ok(Self { core, emitter, work, endpoint, telemetry, signals })
+            }
             Err(error) => {
                 telemetry.shutdown(service.as_str()).await;
                 Err(error)
@@ -84,12 +87,12 @@ impl Running {
         blueprint: Blueprint,
         config: Config,
         telemetry: &Telemetry,
+        signals: &Signals,
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let link = Link::connect(&service, broker, &config).await?;
-        broker::check(&service, &link.client()).await?;
-        home::ensure(&service, &link.context(), &config).await?;
+        let reached = broker::reach(&service, broker, &config);
+        let link = signals.unless_stopped(service.as_str(), reached).await?;
 
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
@@ -115,8 +118,8 @@ impl Running {
             suspects: Semaphore::new(1),
             service,
         });
-        let endpoint = Endpoint::open(&core, telemetry).await?;
-        let starting = Starting { core: &core, link };
+        let endpoint = Endpoint::open(&core, telemetry, signals.stop.clone()).await?;
+        let starting = Starting { core: &core, link, stop: &signals.stop };
         let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
         endpoint.health.attached();
@@ -129,8 +132,8 @@ impl Running {
         self.emitter.clone()
     }
 
-    /// Completes when the service begins to stop: on SIGTERM, Ctrl-C or [`stop`](Self::stop), once [`wait`](Self::wait) is
-    /// waiting. For the graceful shutdown of what the program does besides.
+    /// Completes when the service begins to stop: on SIGTERM, Ctrl-C or [`stop`](Self::stop). For the graceful shutdown of
+    /// what the program does besides.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         self.work.stop.clone().cancelled_owned()
     }
@@ -156,7 +159,6 @@ impl Running {
 
     /// Begins to stop.
     pub fn stop(&self) {
-        self.endpoint.health.draining();
         self.work.stop.cancel();
     }
 
@@ -166,12 +168,9 @@ impl Running {
     /// # Errors
     /// When handlers are still at work at the end of `LABAN_DRAIN_TIMEOUT_MS`. Nothing is lost: the broker delivers their
     /// events again.
-    pub async fn wait(self) -> Result<()> {
-        tokio::select! {
-            signal = signals::asked_to_stop() => tracing::info!(service = %self.core.service, signal, "stopping"),
-            () = self.work.stop.cancelled() => {}
-        }
-        signals::second_one_kills();
+    pub async fn wait(mut self) -> Result<()> {
+        self.signals.await_stop(true);
+        self.work.stop.cancelled().await;
         self.stop();
         let limit = self.core.config.drain_timeout;
         let drained = tokio::time::timeout(limit, self.work.drain()).await;
@@ -201,8 +200,8 @@ impl Running {
 }
 
 impl Endpoint {
-    async fn open(core: &Core, telemetry: &Telemetry) -> Result<Self> {
-        let (health, ended) = (Arc::new(Health::default()), CancellationToken::new());
+    async fn open(core: &Core, telemetry: &Telemetry, stop: CancellationToken) -> Result<Self> {
+        let (health, ended) = (Arc::new(Health::until(stop)), CancellationToken::new());
         let Some(wanted) = core.config.http_addr else {
             return Ok(Self { health, address: None, ended });
         };
@@ -219,6 +218,12 @@ impl Endpoint {
 }
 
 impl Work {
+    /// None yet. They go on until `stop` is cancelled.
+    fn until(stop: CancellationToken) -> Self {
+        let (pullers, deliveries, beside) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+        Self { pullers, deliveries, beside, failed: Arc::default(), stop }
+    }
+
     async fn drain(&self) {
         self.pullers.close();
         self.pullers.wait().await;
@@ -240,6 +245,7 @@ impl Drop for Work {
 struct Starting<'a> {
     core: &'a Arc<Core>,
     link: Link,
+    stop: &'a CancellationToken,
 }
 
 /// Redrives that are worked on at a time.
@@ -248,7 +254,7 @@ const REDRIVES: usize = 16;
 impl Starting<'_> {
     /// Starts all handlers.
     fn work(&self, definitions: Vec<Definition>) -> Work {
-        let work = Work::default();
+        let work = Work::until(self.stop.clone());
         let mut handlings = Vec::new();
         for definition in definitions {
             let running = Arc::new(Semaphore::new(definition.concurrency));

@@ -18,24 +18,25 @@ use tokio_util::sync::CancellationToken;
 use crate::runtime::Link;
 
 /// Whether the service should be given work.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Health {
     attached: AtomicBool,
-    draining: AtomicBool,
+    stop: CancellationToken,
 }
 
 impl Health {
+    /// That of a service which drains as soon as `stop` is cancelled.
+    pub(crate) fn until(stop: CancellationToken) -> Self {
+        Self { attached: AtomicBool::new(false), stop }
+    }
+
     /// The home stream is there and the handlers are starting.
     pub(crate) fn attached(&self) {
         self.attached.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
     fn readiness(&self, client: &async_nats::Client) -> Result<(), &'static str> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.stop.is_cancelled() {
             Err("draining")
         } else if !self.attached.load(Ordering::Relaxed) {
             Err("starting")

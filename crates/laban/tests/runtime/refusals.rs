@@ -105,6 +105,7 @@ async fn nobody_there() {
         error.contains("127.0.0.1:1") && error.contains("NATS_URL") && !error.contains("hush"),
         "{error}"
     );
+    assert!(error.contains("waited 0.") && error.contains("LABAN_CONNECT_TIMEOUT_MS"), "{error}");
 }
 
 #[tokio::test]

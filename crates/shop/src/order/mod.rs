@@ -7,7 +7,7 @@ mod problem;
 mod request;
 mod trace;
 
-use laban::Service;
+use laban::{Error, Service};
 
 use crate::events::OrderPlaced;
 use crate::settings::Settings;
@@ -28,7 +28,11 @@ pub fn service() -> Service {
 pub async fn run(settings: &Settings) -> laban::Result<()> {
     // An address that is taken is found before anything else is started.
     let listener = http::bind(settings).await?;
-    let running = service().start().await?;
+    let running = match service().start().await {
+        // Nothing was begun, so there is nothing to finish.
+        Err(Error::Stopped { .. }) => return Ok(()),
+        started => started?,
+    };
     http::announce(&listener, settings)?;
     http::serve(listener, &running);
     running.wait().await
