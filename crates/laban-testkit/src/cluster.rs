@@ -157,8 +157,8 @@ impl Cluster {
         self.nodes[i].process().signal(Signal::Cont)
     }
 
-    /// Waits until all nodes that run are healthy, with all their streams, and follow one meta leader that sees them all.
-    /// A frozen node runs, and is not healthy.
+    /// Waits until all nodes that run are healthy and follow one meta leader that sees them all, and all streams and
+    /// consumers that they have a part in have a leader. A frozen node runs, and is not healthy.
     ///
     /// # Errors
     ///
