@@ -158,7 +158,7 @@ impl Cluster {
     }
 
     /// Waits until all nodes that run are healthy and follow one meta leader that sees them all, and all streams and
-    /// consumers that they have a part in have a leader. A frozen node runs, and is not healthy.
+    /// consumers that they have a part in have a leader and a majority. A frozen node runs, and is not healthy.
     ///
     /// # Errors
     ///

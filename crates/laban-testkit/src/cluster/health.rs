@@ -8,8 +8,10 @@ use crate::Broker;
 /// What keeps the nodes that run from being a cluster, in one line; `None` if nothing does.
 pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
     let running: Vec<(String, &Broker)> = running(nodes).collect();
-    if running.is_empty() {
-        return Some("no node runs".into());
+    let runs = |name: &String| running.iter().any(|(other, _)| other == name);
+    // Who leads finds out only after some seconds that the others are gone.
+    if running.len() * 2 <= nodes.len() {
+        return Some(format!("{} of {} nodes run, which is no majority", running.len(), nodes.len()));
     }
     let Some(leader) = meta_leader(nodes).await else {
         return Some("they agree on no meta leader that runs".into());
@@ -30,9 +32,11 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
         let Some(groups) = groups(node).await else {
             return Some(format!("{name} does not list its streams"));
         };
-        let led = |group: &&Group| running.iter().any(|(other, _)| *other == group.leader);
-        if let Some(headless) = groups.iter().find(|group| !led(group)) {
+        if let Some(headless) = groups.iter().find(|group| !runs(&group.leader)) {
             return Some(format!("{} has no leader that runs", headless.what));
+        }
+        if let Some(few) = groups.iter().find(|group| !group.has_majority(runs)) {
+            return Some(format!("{} has no majority that runs", few.what));
         }
     }
     None
@@ -42,7 +46,7 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
 pub(super) async fn meta_leader(nodes: &[Broker]) -> Option<String> {
     let mut leader: Option<String> = None;
     for (_, node) in running(nodes) {
-        let named = leader_of(&meta(node).await);
+        let named = text(&meta(node).await["leader"]);
         if *leader.get_or_insert_with(|| named.clone()) != named {
             return None;
         }
@@ -67,10 +71,25 @@ fn seen(meta: &Value) -> Vec<String> {
     current.map(|peer| text(&peer["name"])).collect()
 }
 
-/// A stream, or a consumer, and who leads it.
+/// A stream, or a consumer, as one of its nodes sees it.
 struct Group {
     what: String,
+    /// Empty without one.
     leader: String,
+    /// The other nodes of it.
+    others: Vec<String>,
+}
+
+impl Group {
+    fn new(what: String, cluster: &Value) -> Self {
+        let others = list(&cluster["replicas"]).map(|peer| text(&peer["name"])).collect();
+        Self { what, leader: text(&cluster["leader"]), others }
+    }
+
+    fn has_majority(&self, runs: impl Fn(&String) -> bool) -> bool {
+        let running = 1 + self.others.iter().filter(|other| runs(other)).count();
+        running * 2 > 1 + self.others.len()
+    }
 }
 
 /// The groups that a node has a part in.
@@ -79,18 +98,13 @@ async fn groups(node: &Broker) -> Option<Vec<Group>> {
     let mut groups = Vec::new();
     for stream in list(&jetstream["account_details"]).flat_map(|account| list(&account["stream_detail"])) {
         let name = text(&stream["name"]);
-        groups.push(Group { what: format!("the stream {name}"), leader: leader_of(&stream["cluster"]) });
-        groups.extend(list(&stream["consumer_detail"]).map(|consumer| Group {
-            what: format!("the consumer {} of the stream {name}", text(&consumer["name"])),
-            leader: leader_of(&consumer["cluster"]),
+        groups.push(Group::new(format!("the stream {name}"), &stream["cluster"]));
+        groups.extend(list(&stream["consumer_detail"]).map(|consumer| {
+            let consumer_name = text(&consumer["name"]);
+            Group::new(format!("the consumer {consumer_name} of the stream {name}"), &consumer["cluster"])
         }));
     }
     Some(groups)
-}
-
-/// Empty without one.
-fn leader_of(group: &Value) -> String {
-    text(&group["leader"])
 }
 
 fn text(value: &Value) -> String {
