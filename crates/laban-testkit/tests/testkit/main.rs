@@ -4,4 +4,5 @@ mod broker;
 mod cluster;
 mod jaeger;
 mod process;
+mod proxy;
 mod tools;
