@@ -2,6 +2,7 @@
 
 mod broker;
 mod cluster;
+mod disk;
 mod error;
 mod http;
 mod jaeger;
@@ -17,6 +18,7 @@ mod watchdog;
 
 pub use broker::{Broker, Builder as BrokerBuilder};
 pub use cluster::{Builder as ClusterBuilder, Cluster};
+pub use disk::SmallDisk;
 pub use error::Error;
 pub use jaeger::{Builder as JaegerBuilder, Jaeger};
 pub use process::Process;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::name;
+use super::{name, placing};
 use crate::Broker;
 
 /// What keeps the nodes that run from being a cluster, in one line; `None` if nothing does.
@@ -16,7 +16,12 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
     let Some(leader) = meta_leader(nodes).await else {
         return Some("they agree on no meta leader that runs".into());
     };
+    // A new leader answers, wrongly, before it knows all that the old ones did.
+    let end = end_of_log(&running, &leader).await;
     for (name, node) in &running {
+        if meta_log(node).await["applied"].as_u64() < end {
+            return Some(format!("{name} does not know all that the cluster decided"));
+        }
         if node.monitor("/healthz").await.is_none() {
             return Some(format!("{name} is not healthy"));
         }
@@ -39,7 +44,9 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
             return Some(format!("{} has no majority that runs", few.what));
         }
     }
-    None
+    // Nodes that were never heard of, since they do not run, would be found fault with for as long.
+    let (_, first) = running.first().filter(|_| running.len() == nodes.len())?;
+    placing::refused(first.addr()).await
 }
 
 /// The name of the node that all nodes that run take for the meta leader, if it is one of them.
@@ -63,6 +70,20 @@ fn running(nodes: &[Broker]) -> impl Iterator<Item = (String, &Broker)> {
 async fn meta(node: &Broker) -> Value {
     let mut jetstream = node.monitor("/jsz").await.unwrap_or_default();
     jetstream["meta_cluster"].take()
+}
+
+/// How a node stands in the log of that group.
+async fn meta_log(node: &Broker) -> Value {
+    let groups = node.monitor("/raftz?group=_meta_").await.unwrap_or_default();
+    // Under the name of the system account, which may be any.
+    let mut accounts = groups.as_object().into_iter().flat_map(|accounts| accounts.values());
+    accounts.next().map(|groups| groups["_meta_"].clone()).unwrap_or_default()
+}
+
+/// Up to where the leader's log goes.
+async fn end_of_log(running: &[(String, &Broker)], leader: &str) -> Option<u64> {
+    let (_, leader) = running.iter().find(|(name, _)| name == leader)?;
+    meta_log(leader).await["pindex"].as_u64()
 }
 
 /// The names of those the leader has at its side and up to date. Others get no streams.

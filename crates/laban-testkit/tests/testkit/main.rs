@@ -2,6 +2,7 @@
 
 mod broker;
 mod cluster;
+mod disk;
 mod jaeger;
 mod process;
 mod proxy;
