@@ -2,6 +2,7 @@
 
 mod builder;
 mod health;
+mod placing;
 
 use std::time::Duration;
 
@@ -157,7 +158,8 @@ impl Cluster {
         self.nodes[i].process().signal(Signal::Cont)
     }
 
-    /// Waits until all nodes that run are healthy, with all their streams, and follow one meta leader that sees them all.
+    /// Waits until all nodes that run are healthy and follow one meta leader that sees them all, and all streams and
+    /// consumers that they have a part in have a leader and a majority. If all nodes run, new streams find a place, too.
     /// A frozen node runs, and is not healthy.
     ///
     /// # Errors

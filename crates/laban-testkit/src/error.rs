@@ -18,6 +18,12 @@ pub enum Error {
         /// All that the provisioning script said, one line per source it tried.
         said: String,
     },
+    /// A small disk is not to be had here: see [`SmallDisk`](crate::SmallDisk).
+    #[error("a small disk cannot be had: {why}")]
+    NoDisk {
+        /// Why not.
+        why: String,
+    },
     /// A file, a folder or a pipe could not be handled.
     #[error("cannot {what}")]
     Io {

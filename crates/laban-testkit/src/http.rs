@@ -3,8 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// More than any answer that is of interest.
-const MOST: u64 = 1024 * 1024;
+/// More than a list of thousands of consumers.
+const MOST: u64 = 16 * 1024 * 1024;
 
 /// Whether a GET of this path is answered with 200 at this address.
 pub(crate) async fn is_ok(address: &str, path: &str) -> bool {

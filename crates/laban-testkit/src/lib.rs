@@ -2,12 +2,14 @@
 
 mod broker;
 mod cluster;
+mod disk;
 mod error;
 mod http;
 mod jaeger;
 mod log;
 mod ports;
 mod process;
+mod proxy;
 mod signal;
 mod spawn;
 pub mod tools;
@@ -16,8 +18,10 @@ mod watchdog;
 
 pub use broker::{Broker, Builder as BrokerBuilder};
 pub use cluster::{Builder as ClusterBuilder, Cluster};
+pub use disk::SmallDisk;
 pub use error::Error;
 pub use jaeger::{Builder as JaegerBuilder, Jaeger};
 pub use process::Process;
+pub use proxy::{Proxy, Slow};
 pub use signal::Signal;
 pub use spawn::Builder as ProcessBuilder;

@@ -12,8 +12,8 @@ const TRIES: usize = 5;
 /// A port of 127.0.0.1, kept for a server also while that is down.
 ///
 /// It is held by a socket that is bound and does not listen, so clients are refused as long as no server is there. The
-/// system gives such a port to nobody who asks for a free one, and takes it for no connection: otherwise a client that
-/// tries to come back may meet itself there, and keep the server out.
+/// system gives such a port to nobody who asks for a free one, and takes it for no connection of a client, not even one
+/// to this very port.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,

@@ -74,7 +74,7 @@ impl Builder {
     }
 
     /// Keeps the nodes from telling clients of each other (`cluster { no_advertise: true }`), so that a client goes
-    /// where it was sent, through a [`Proxy`](crate::Broker) for example, and nowhere else.
+    /// where it was sent, through a [`Proxy`](crate::Proxy) for example, and nowhere else.
     #[must_use]
     pub fn no_advertise(mut self) -> Self {
         self.advertise = false;

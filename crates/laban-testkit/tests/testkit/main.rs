@@ -2,6 +2,8 @@
 
 mod broker;
 mod cluster;
+mod disk;
 mod jaeger;
 mod process;
+mod proxy;
 mod tools;
