@@ -23,9 +23,9 @@ impl Handling {
         context: &Context,
     ) {
         let attempt = reaction.attempt;
-        // A redrive starts the count again.
+        // A redrive starts the count again; and what vanished may never have run, and has a limit of its own.
         let forgiven = match known.progress(&task.identity) {
-            Progress::Tried { forgiven, .. } => forgiven,
+            Progress::Tried { forgiven, vanished, .. } => forgiven + vanished.noted,
             Progress::Done | Progress::Dead { .. } => 0,
         };
         let Some(delay) = self.definition.retry.delay_after(attempt - forgiven) else {
@@ -81,7 +81,7 @@ impl Handling {
         let Progress::Tried { vanished, forgiven, .. } = known.progress(&task.identity) else {
             return false;
         };
-        let vanished = vanished + u32::from(body.vanished);
+        let vanished = if body.vanished { vanished.noted() } else { vanished.answered() };
         let becomes = Progress::Tried { attempts: body.attempt, vanished, forgiven };
         let draft = self.core.drafting.retrying(task.flow(), &letters::shortened(body), reaction, context);
         let commit = Commit::of_one(task.flow(), &task.identity, draft, becomes);

@@ -15,7 +15,7 @@ use super::turns::Turn;
 use crate::definition::Definition;
 use crate::telemetry::{HandlerMetrics, HandlerSpans, Received, Trace, propagation};
 
-/// So many attempts may vanish (their process killed, or hung past every sign of life) before the event is given up.
+/// So many runs may begin and vanish (their process killed, or hung past every sign of life) before the event is given up.
 const MAX_VANISHED: u32 = 4;
 
 pub(crate) struct Handling {
@@ -90,22 +90,28 @@ impl Handling {
     }
 
     pub(super) async fn attempt_until_settled(&self, task: &Task<'_>, redelivered: bool, known: &mut Known) {
-        let mut unexplained = self.definition.fenced && redelivered;
+        let mut redelivered = self.definition.fenced && redelivered;
         loop {
             let Progress::Tried { attempts, vanished, forgiven } = known.progress(&task.identity) else {
                 return Box::pin(self.duplicate(task)).await;
             };
-            // More deliveries than recorded attempts: one ended without a word.
+            // More deliveries than recorded attempts: one ended without a word. Nothing after a note: the run that it began
+            // has.
             let mut _alone = None;
-            if std::mem::take(&mut unexplained) && task.delivery.delivered - 1 > attempts - forgiven {
-                if vanished >= MAX_VANISHED {
+            let unexplained = std::mem::take(&mut redelivered)
+                && (vanished.open || task.delivery.delivered - 1 > attempts - forgiven);
+            if unexplained {
+                let begun = vanished.begun + u32::from(vanished.open);
+                if begun >= MAX_VANISHED {
                     let context = self.span(task, attempts);
-                    return Box::pin(self.bury(task, known, Letter::vanishing(vanished), &context)).await;
+                    let letter = Letter::vanishing(begun, attempts + 1);
+                    return Box::pin(self.bury(task, known, letter, &context)).await;
                 }
-                if vanished > 0 {
+                if vanished.open {
                     _alone = self.core.suspects.acquire().await.ok();
                 }
-                if !Box::pin(self.note_vanished(task, known, attempts, vanished)).await {
+                // Whoever reads this note knows that the run below has begun.
+                if !Box::pin(self.note_vanished(task, known, attempts, vanished.noted)).await {
                     continue;
                 }
             }

@@ -30,11 +30,10 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// `noted` attempts were recorded as vanished before; the last one was not yet.
-    pub(super) fn vanishing(noted: u32) -> Self {
-        let attempts = noted + 1;
+    /// `begun` runs are known to have begun and vanished; `attempts` were made in all.
+    pub(super) fn vanishing(begun: u32, attempts: u32) -> Self {
         let error = format!(
-            "{attempts} attempts ended without a word: the handler kills its process, or hangs past every sign of life"
+            "{begun} attempts began and ended without a word: the handler kills its process, or hangs past every sign of life"
         );
         Self { reason: DeadReason::Vanishing, error, attempts, took: Millis::default() }
     }

@@ -47,16 +47,44 @@ struct Noted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Attempts that failed, among them those that vanished; `forgiven` of them were made before a redrive.
-    Tried { attempts: u32, vanished: u32, forgiven: u32 },
+    Tried { attempts: u32, vanished: Vanished, forgiven: u32 },
     /// It has taken effect.
     Done,
     /// It was given up. Only a redrive opens it again.
     Dead { attempts: u32 },
 }
 
+/// What is known of attempts that ended without a word, since the last redrive.
+///
+/// A delivery that found fewer records than deliveries before it leaves a note, and begins a run right after. What became
+/// of those before it nobody knows: they may have come to a process that died before it got to them. But of a note the run
+/// that follows it is known to have begun. If nothing but another note comes after it, that run has vanished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Vanished {
+    /// Notes, whether or not a run had begun.
+    pub(crate) noted: u32,
+    /// Runs that are known to have begun, and left nothing behind.
+    pub(crate) begun: u32,
+    /// Whether a note is the last record: a run has begun, and nothing was heard of it yet.
+    pub(crate) open: bool,
+}
+
+impl Vanished {
+    /// After another note.
+    pub(crate) fn noted(self) -> Self {
+        Self { noted: self.noted + 1, begun: self.begun + u32::from(self.open), open: true }
+    }
+
+    /// After an attempt that said how it failed.
+    pub(crate) fn answered(self) -> Self {
+        Self { open: false, ..self }
+    }
+}
+
 impl Progress {
     /// Nothing is recorded.
-    pub(crate) const NONE: Self = Self::Tried { attempts: 0, vanished: 0, forgiven: 0 };
+    pub(crate) const NONE: Self =
+        Self::Tried { attempts: 0, vanished: Vanished { noted: 0, begun: 0, open: false }, forgiven: 0 };
 
     /// Whether as many attempts are recorded as there would be after another record.
     pub(crate) fn reaches(self, other: Self) -> bool {
@@ -149,14 +177,15 @@ fn after(before: Progress, record: &Message) -> Progress {
     match (record.subject.event_type.event(), before) {
         (RETRYING, Progress::Tried { attempts, vanished, forgiven }) => {
             let gone = serde_json::from_slice::<Retrying>(&record.payload).is_ok_and(|body| body.vanished);
-            Progress::Tried { attempts: attempts + 1, vanished: vanished + u32::from(gone), forgiven }
+            let vanished = if gone { vanished.noted() } else { vanished.answered() };
+            Progress::Tried { attempts: attempts + 1, vanished, forgiven }
         }
         (DEAD, _) => {
             let attempts = record.meta.reaction.as_ref().map_or(0, |reaction| reaction.attempt);
             Progress::Dead { attempts }
         }
         (REDRIVE, Progress::Dead { attempts }) => {
-            Progress::Tried { attempts, vanished: 0, forgiven: attempts }
+            Progress::Tried { attempts, vanished: Vanished::default(), forgiven: attempts }
         }
         (RETRYING | REDRIVE, settled) => settled,
         _ => Progress::Done,
@@ -246,7 +275,8 @@ mod tests {
                 stored(9, "_retrying", &charge, vanished)
             ])
         );
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished: 1, forgiven: 0 });
+        let vanished = Vanished { noted: 1, begun: 0, open: true };
+        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished, forgiven: 0 });
         assert_eq!(known.progress(&other), Progress::NONE);
         assert!(
             known.learn(vec![stored(9, "captured", &charge, "{}"), stored(12, "captured", &charge, "{}")])
@@ -256,8 +286,30 @@ mod tests {
     }
 
     #[test]
+    fn only_a_note_right_after_a_note_tells_of_a_run_that_vanished() {
+        let vanished = |story: &str| {
+            story.chars().fold(Vanished::default(), |vanished, record| match record {
+                'n' => vanished.noted(),
+                _ => vanished.answered(),
+            })
+        };
+        for (story, begun, open) in [
+            ("n", 0, true),
+            ("nf", 0, false),
+            ("nfnfnfnfnf", 0, false),
+            ("nn", 1, true),
+            ("nnf", 1, false),
+            ("nnfnn", 2, true),
+            ("nnnnn", 4, true),
+        ] {
+            let noted = story.matches('n').count() as u32;
+            assert_eq!(vanished(story), Vanished { noted, begun, open }, "{story}");
+        }
+    }
+
+    #[test]
     fn an_attempt_that_is_recorded_is_not_recorded_again() {
-        let tried = |attempts| Progress::Tried { attempts, vanished: 0, forgiven: 0 };
+        let tried = |attempts| Progress::Tried { attempts, vanished: Vanished::default(), forgiven: 0 };
         assert!(tried(2).reaches(tried(2)) && tried(3).reaches(tried(2)));
         assert!(
             !tried(1).reaches(tried(2))
@@ -275,7 +327,8 @@ mod tests {
         known.learn(vec![stored(2, "_dead", &charge, "{}")]);
         assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1 });
         known.learn(vec![stored(3, "_redrive", &charge, "{}")]);
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 1, vanished: 0, forgiven: 1 });
+        let vanished = Vanished::default();
+        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 1, vanished, forgiven: 1 });
         known.learn(vec![stored(4, "captured", &charge, "{}"), stored(5, "_redrive", &charge, "{}")]);
         assert_eq!(known.progress(&charge), Progress::Done, "what took effect is not done again");
     }

@@ -32,7 +32,7 @@ use crate::{BoxError, Emitter, Error, Result};
 
 /// A service that has started.
 ///
-/// Dropping it without [`wait`](Self::wait) stops pulling, but drains nothing.
+/// Dropping it without [`wait`](Self::wait) stops pulling, but drains nothing; SIGTERM and Ctrl-C then end the process.
 pub struct Running {
     core: Arc<Core>,
     emitter: Emitter,

@@ -115,10 +115,15 @@ impl Bench {
 
     /// Waits for a record of this name, and returns it with all before it.
     pub(crate) async fn until_record(&self, service: &str, flow: &str, event: &str) -> Vec<Message> {
-        let what = format!("{event} of {service} about {flow}");
+        self.until_one_of(service, flow, &[event]).await
+    }
+
+    /// Waits for a record of one of these names, and returns it with all before it.
+    pub(crate) async fn until_one_of(&self, service: &str, flow: &str, events: &[&str]) -> Vec<Message> {
+        let what = format!("{} of {service} about {flow}", events.join(" or "));
         let found = wait::until_some(&what, PATIENCE, async || {
             let records = self.records(service, flow).await;
-            names(&records).contains(&event).then_some(records)
+            names(&records).iter().any(|name| events.contains(name)).then_some(records)
         });
         found.await.unwrap().0
     }

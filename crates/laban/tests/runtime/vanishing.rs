@@ -1,9 +1,13 @@
 //! Deliveries that end without a word, as when a handler kills its process.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt as _;
+use laban::{Failure, Handler as _, Retry, State};
 use laban_wire::{Dead, DeadReason, Retrying};
 
 use crate::bench::*;
@@ -46,6 +50,40 @@ async fn a_vanished_attempt_is_a_record_and_the_event_is_handled() {
     let body: Retrying = serde_json::from_slice(&records[0].payload).unwrap();
     assert!(body.vanished && body.error.contains("killed"), "{body:?}");
     assert_eq!(records[1].meta.reaction.as_ref().unwrap().attempt, 2);
+}
+
+/// Fails so often, and succeeds then.
+async fn reluctant(order: OrderPlaced, failures: State<Arc<AtomicU32>>) -> Result<PaymentCaptured, Failure> {
+    match failures.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+        Ok(_) => Err(Failure::retry("not yet")),
+        Err(_) => Ok(PaymentCaptured { order_id: order.order_id }),
+    }
+}
+
+/// Deliveries to instances that died before they came to it are no attempts: they neither bury the event nor use up the
+/// handler's retries.
+#[tokio::test]
+async fn deliveries_that_never_came_to_a_run_bury_nothing() {
+    let bench = Bench::start().await;
+    let _order = bench.home::<OrderPlaced>("order").await;
+    let fails = 6;
+    let left = Arc::new(AtomicU32::new(fails));
+    let soon = Retry { first_delay: Duration::from_millis(10), max_attempts: fails + 1, ..Retry::default() };
+    let service = || {
+        let service = bench.service("payment").state(Arc::clone(&left));
+        service.on(reluctant.named("charge").retry(soon)).setting("LABAN_ACK_WAIT_MS", 200)
+    };
+    let first = service().start().await.unwrap();
+    bench.until_consumer("ORDER", "payment_charge_order_placed").await;
+    first.stop();
+    first.wait().await.unwrap();
+    bench.place("4711").await;
+    take_and_die(&bench, 6).await;
+    let _payment = service().start().await.unwrap();
+    let records = bench.until_one_of("payment", "4711", &["captured", "_dead"]).await;
+    assert_eq!(names(&records).last(), Some(&"captured"), "{:?}", names(&records));
+    let failed = records.iter().filter_map(|record| serde_json::from_slice::<Retrying>(&record.payload).ok());
+    assert_eq!(failed.filter(|body| !body.vanished).count(), fails as usize);
 }
 
 /// Dies as a process does: the runtime it runs on is gone in the middle of the handler.
@@ -103,6 +141,7 @@ async fn an_event_that_keeps_killing_its_process_becomes_a_dead_letter() {
     let dead: Dead = serde_json::from_slice(&records[4].payload).unwrap();
     assert_eq!((dead.reason, dead.attempts), (DeadReason::Vanishing, 5));
     assert_eq!(deaths, 5);
+    assert!(dead.error.starts_with("4 attempts began"), "{}", dead.error);
     let good = bench.until_records("payment", "good", 1).await;
     assert_eq!(names(&good).last(), Some(&"captured"), "the innocent one is handled: {good:?}");
 }
