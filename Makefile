@@ -1,12 +1,13 @@
 # `make` lists what there is. GNU make 3.81 is enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench guard jaeger tools dev
+.PHONY: help demo test check chaos bench guard jaeger tools dev
 
 CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
 BINARIES := $(CARGO) build -p shop -p demo -p laban-cli
 # Features are united over all packages of a build: what has failpoints in it is built apart.
 FAULTS := -p laban -p laban-tests --features laban-tests/faults
+SHOP_WITH_FAULTS := $(CARGO) build -p laban-tests --features laban-tests/faults --bin shop-with-faults
 
 # $(call step,what happens next): no comma in the text. Colour on a terminal only.
 step = @if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then printf '\033[1m==> %s\033[0m\n' '$(1)'; else printf '==> %s\n' '$(1)'; fi
@@ -31,6 +32,7 @@ test: ## run all tests (LABAN_REQUIRE_JAEGER=1: fail if there is no Jaeger)
 	@deploy/local/jaeger.sh >/dev/null || { [ $$? -eq 3 ] && [ "$$LABAN_REQUIRE_JAEGER" != 1 ]; }
 	$(call step,building the binaries that system tests start)
 	@$(BINARIES)
+	@$(SHOP_WITH_FAULTS)
 	$(call step,running all tests)
 	@$(CARGO) test --workspace
 	$(call step,running the failpoint suite in a build of its own)
@@ -51,6 +53,15 @@ check: ## check formatting and lints and docs (and shell scripts and licences wh
 	  if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --log-level error check advisories; \
 	  else echo '==> cargo deny: the advisory database cannot be reached; advisories skipped'; fi; \
 	  else echo '==> cargo deny: not installed; skipped'; fi
+
+chaos: ## trouble the shop and audit what came of it (SEED=1 FLOWS=1000 MINUTES=2 PROFILE=cluster|single FENCE=on|off)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,building the shop and the chaos run)
+	@$(CARGO) build -p shop -p laban-chaos
+	@if [ "$$FENCE" = off ]; then $(SHOP_WITH_FAULTS); fi
+	$(call step,running the shop under fire)
+	@$(BIN)/laban-chaos
 
 bench: ## measure Laban against the same by hand and by its peers (QUICK=1: only try the bench; BENCH=...: its options)
 	$(call step,finding or fetching nats-server)

@@ -9,6 +9,7 @@ mod progress;
 pub mod report;
 mod service;
 mod settle;
+mod signals;
 pub mod traces;
 
 pub use error::Error;
@@ -17,3 +18,4 @@ pub use mesh::{Door, Mesh, Settings};
 pub use progress::{Progress, Stage};
 pub use service::{CHOREOGRAPHY, Service, program};
 pub use settle::{Unsettled, settle};
+pub use signals::Signals;

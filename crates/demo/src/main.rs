@@ -1,7 +1,6 @@
 //! `demo`: places orders at the shop, and audits what came of them.
 
 mod run;
-mod signals;
 mod terminal;
 
 use std::path::PathBuf;

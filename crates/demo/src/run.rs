@@ -7,10 +7,9 @@ use demo::audit::{Audit, SpanAudit, audit, audit_spans};
 use demo::orders::{Placed, Plan, place};
 use demo::report::{Summary, Tools, examples, text};
 use demo::traces::{Traces, Wanted};
-use demo::{Error, History, Mesh, Progress, Settings, settle};
+use demo::{Error, History, Mesh, Progress, Settings, Signals, settle};
 use laban_flow::TreeStyle;
 
-use crate::signals::Signals;
 use crate::{Args, terminal};
 
 /// How many orders are under way at a time.

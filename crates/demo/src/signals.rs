@@ -7,14 +7,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const LATER: Duration = Duration::from_millis(300);
 
 /// The ways to be asked to end: Ctrl-C, `SIGTERM`, the terminal gone.
-pub(crate) struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    pub(crate) fn listen() -> io::Result<Self> {
+    /// Listens from now on: none of them ends the process by itself any more.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -22,7 +26,8 @@ impl Signals {
         })
     }
 
-    pub(crate) async fn next(&mut self) {
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -31,7 +36,7 @@ impl Signals {
     }
 
     /// Whether one came just now.
-    pub(crate) async fn came_meanwhile(&mut self) -> bool {
+    pub async fn came_meanwhile(&mut self) -> bool {
         tokio::time::timeout(LATER, self.next()).await.is_ok()
     }
 }

@@ -1,21 +1,20 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use laban_wire::HANDLED;
+use laban_wire::{FlowId, HANDLED};
 use shop::audit::Audit as Books;
 
-use super::{Audit, Orders};
 use crate::History;
 
-/// Compares the books with the flows.
-pub(super) fn audit(audit: &mut Audit, orders: &Orders<'_>, history: &History, books: &Books) {
+/// What does not add up in the books, or is not what the flows say, in sentences. `completed` has what each completed order
+/// costs, in cents.
+pub fn compare_books(completed: &BTreeMap<FlowId, u64>, history: &History, books: &Books) -> Vec<String> {
     let mut findings = books.findings();
-    let completed: BTreeSet<String> = audit.completed.iter().map(|flow| flow.key()).collect();
-    let due: u64 =
-        audit.completed.iter().filter_map(|flow| orders.get(flow)).map(|one| one.order.total_cents).sum();
+    let due: u64 = completed.values().sum();
     let kept = books.money_kept_cents();
     if kept != due {
         findings.push(format!("{kept} cents were kept, completed orders cost {due}"));
     }
+    let completed: BTreeSet<String> = completed.keys().map(FlowId::key).collect();
     for (done, ids) in [("paid", books.paid_orders()), ("shipped", books.shipped_orders())] {
         let ids: BTreeSet<String> = ids.into_iter().map(str::to_owned).collect();
         findings
@@ -27,8 +26,7 @@ pub(super) fn audit(audit: &mut Audit, orders: &Orders<'_>, history: &History, b
     if books.letters.len() != told {
         findings.push(format!("{} letters were written, {told} are on record", books.letters.len()));
     }
-    audit.books_balanced = findings.is_empty();
-    audit.findings.extend(findings.into_iter().map(|finding| format!("books: {finding}")));
+    findings
 }
 
 /// How many letters notification's own records tell of.

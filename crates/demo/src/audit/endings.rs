@@ -15,7 +15,7 @@ pub enum End {
 
 impl End {
     /// Whether it is what was expected.
-    pub(super) fn fits(self, expected: Ending) -> bool {
+    pub fn fits(self, expected: Ending) -> bool {
         match (self, expected) {
             (Self::Completed, Ending::Completed | Ending::Contended) => true,
             (Self::Cancelled(is), Ending::Cancelled(Some(should))) => is == Some(should),

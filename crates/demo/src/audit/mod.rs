@@ -11,6 +11,7 @@ use std::path::Path;
 
 use laban_wire::FlowId;
 
+pub use books::compare_books;
 pub use edges::{Edge, edges_of_flow, edges_of_trace};
 pub use endings::{End, ends};
 pub use reactions::repeated;
@@ -62,7 +63,11 @@ pub fn audit(plan: &Plan, placed: &[Placed], history: &History, books: &Path) ->
     let repeated = repeated(history);
     audit.duplicates += repeated.len();
     audit.findings.extend(repeated);
-    books::audit(&mut audit, &orders, history, &shop::audit::Audit::read(books)?);
+    let due =
+        audit.completed.iter().filter_map(|flow| Some((flow.clone(), orders.get(flow)?.order.total_cents)));
+    let findings = compare_books(&due.collect(), history, &shop::audit::Audit::read(books)?);
+    audit.books_balanced = findings.is_empty();
+    audit.findings.extend(findings.into_iter().map(|finding| format!("books: {finding}")));
     Ok(audit)
 }
 

@@ -4,10 +4,12 @@ mod malformed;
 mod place;
 mod plan;
 
+use laban_wire::FlowId;
 use serde::Serialize;
 use shop::events::CancelReason;
+use shop::order::IdempotencyKey;
 
-pub use place::{Placed, place};
+pub use place::{Answer, Placed, Taken, place, send};
 pub use plan::Plan;
 
 /// An order, with what should come of it.
@@ -45,6 +47,17 @@ pub struct Request {
     pub body: Vec<u8>,
     /// What should be answered.
     pub expected: Expected,
+}
+
+impl Request {
+    /// The flow that it begins if it is taken: what is to be looked for when no answer came.
+    pub fn flow(&self) -> Option<FlowId> {
+        if let Some(key) = &self.idempotency_key {
+            return FlowId::new(IdempotencyKey::parse(key.as_bytes())?.order_id().as_str()).ok();
+        }
+        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        FlowId::new(body.get("order_id")?.as_str()?).ok()
+    }
 }
 
 /// What the shop should answer.

@@ -77,23 +77,31 @@ impl Placed {
     }
 }
 
-#[derive(Debug)]
-enum Answer {
+/// What the shop answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// 202: the order is taken, or was before.
     Taken(Taken),
-    /// The text is for whoever reads it in a failure.
+    /// The order is refused.
     Refused {
+        /// The HTTP status.
         status: u16,
+        /// The `code` of the error.
         code: String,
-        #[allow(dead_code, reason = "shown by Debug")]
+        /// Its text, for whoever reads it in a failure.
         message: String,
     },
 }
 
-#[derive(Debug, Deserialize)]
-struct Taken {
-    order_id: String,
-    flow: String,
-    trace_id: Option<String>,
+/// The body of a 202.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Taken {
+    /// The order.
+    pub order_id: String,
+    /// Its flow's key.
+    pub flow: String,
+    /// Its flow's trace, when it is traced.
+    pub trace_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +120,11 @@ async fn insist(http: &reqwest::Client, door: &Door, request: &Request) -> Resul
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(20);
     loop {
-        let why = match send(http, door, request).await {
+        let answer = async {
+            let url = door.url().ok_or("the order service has not said where it listens")?;
+            send(http, &url, request, ANSWER).await
+        };
+        let why = match answer.await {
             Ok(answer) => return Ok(answer),
             Err(why) => why,
         };
@@ -124,12 +136,19 @@ async fn insist(http: &reqwest::Client, door: &Door, request: &Request) -> Resul
     }
 }
 
-/// Sends a request once; an error is worth another try.
-async fn send(http: &reqwest::Client, door: &Door, request: &Request) -> Result<Answer, String> {
-    let url = door.url().ok_or("the order service has not said where it listens")?;
+/// Sends a request once, and waits at most `patience` for the answer.
+///
+/// # Errors
+/// When there was none, or it was "not now": worth another try. The order may have been taken.
+pub async fn send(
+    http: &reqwest::Client,
+    url: &str,
+    request: &Request,
+    patience: Duration,
+) -> Result<Answer, String> {
     let mut post = http
         .post(url)
-        .timeout(ANSWER)
+        .timeout(patience)
         .header("content-type", request.content_type)
         .body(request.body.clone());
     if let Some(key) = &request.idempotency_key {

@@ -29,7 +29,8 @@ impl IdempotencyKey {
         }
     }
 
-    fn parse(value: &[u8]) -> Option<Self> {
+    /// A key, if it can be one: 1 to 255 visible ASCII characters.
+    pub fn parse(value: &[u8]) -> Option<Self> {
         let fits = (1..=MAX_BYTES).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
         let key = String::from_utf8(value.to_vec()).ok()?;
         fits.then_some(Self(key))

@@ -1,0 +1,87 @@
+use std::collections::BTreeSet;
+
+use async_nats::{Client, jetstream};
+use demo::{CHOREOGRAPHY, History, Service};
+use futures_util::TryStreamExt as _;
+use laban_flow::Flow;
+use laban_tests::Outcome;
+use serde::Serialize;
+
+/// Of every reaction that there should be: inputs are what was handled, given up, or is still to come.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Accounts {
+    /// Events, once for each handler that reacts to their type.
+    pub(crate) inputs: u64,
+    /// Those with an outcome.
+    pub(crate) handled: u64,
+    /// Those that a handler gave up.
+    pub(crate) dead: u64,
+    /// Those whose deadline was met, so that nobody had to react.
+    pub(crate) spared: u64,
+    /// What the brokers' consumers have not delivered, or not heard of again.
+    pub(crate) pending: u64,
+}
+
+impl Accounts {
+    pub(super) fn of(history: &History, pending: u64) -> Self {
+        let mut accounts = Self { pending, ..Self::default() };
+        for flow in history.ids().filter_map(|id| history.flow(id)) {
+            accounts.add(&flow);
+        }
+        accounts
+    }
+
+    fn add(&mut self, flow: &Flow) {
+        let settled: BTreeSet<_> = (flow.steps.iter())
+            .filter(|step| step.event != laban_wire::RETRYING && step.event != laban_wire::REDRIVE)
+            .filter_map(|step| Some((step.cause?, step.service.as_str(), step.handler.as_deref()?)))
+            .collect();
+        let dead: BTreeSet<_> = (flow.dead_letters())
+            .filter_map(|step| Some((step.cause?, step.service.as_str(), step.handler.as_deref()?)))
+            .collect();
+        let answered = flow
+            .steps
+            .iter()
+            .any(|step| matches!(step.full_name().as_str(), "payment.captured" | "payment.declined"));
+        for event in flow.steps.iter().filter(|step| !step.is_system() && !step.duplicate) {
+            let name = event.full_name();
+            for (service, handler, _) in CHOREOGRAPHY.iter().filter(|(_, _, on)| *on == name) {
+                let work = (event.id, *service, *handler);
+                self.inputs += 1;
+                if dead.contains(&work) {
+                    self.dead += 1;
+                } else if settled.contains(&work) {
+                    self.handled += 1;
+                } else if *handler == "give_up" && answered {
+                    self.spared += 1;
+                }
+            }
+        }
+    }
+
+    pub(super) fn findings(&self) -> Vec<String> {
+        let Self { inputs, handled, dead, spared, pending } = self;
+        let mut findings = Vec::new();
+        if *inputs != handled + dead + spared {
+            findings.push(format!(
+                "{inputs} inputs, but {handled} handled, {dead} given up, and {spared} that met their deadline"
+            ));
+        }
+        if *pending > 0 {
+            findings.push(format!("{pending} deliveries are pending"));
+        }
+        findings
+    }
+}
+
+/// What all consumers have not delivered yet, or not been told the end of.
+pub(crate) async fn pending(client: &Client) -> Outcome<u64> {
+    let context = jetstream::new(client.clone());
+    let mut pending = 0;
+    for service in Service::ALL {
+        let stream = context.get_stream(service.name().to_uppercase()).await?;
+        let consumers: Vec<_> = stream.consumers().try_collect().await?;
+        pending += consumers.iter().map(|info| info.num_pending + info.num_ack_pending as u64).sum::<u64>();
+    }
+    Ok(pending)
+}

@@ -1,0 +1,160 @@
+//! One run: start, trouble, mend, audit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, jetstream};
+use demo::orders::Plan;
+use demo::{History, Progress, Service, Stage};
+use laban_tests::Outcome;
+use laban_wire::{FlowId, FlowReader};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::audit::{Kind, audit, pending};
+use crate::faults::{Done, trouble};
+use crate::generator::place;
+use crate::ledger::Ledger;
+use crate::report::{Report, Seen};
+use crate::settings::Settings;
+use crate::watch::Watch;
+use crate::world::{Brokers, World};
+
+/// How long after the last fault everything must have come to its end.
+pub(crate) const CALM: Duration = Duration::from_secs(60);
+/// How long it is waited for all the same, to tell what is late from what never comes.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How often is looked whether all flows have ended.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Runs the shop under fire, and audits what came of it. Violations are in the report, not errors.
+///
+/// # Errors
+/// When something cannot be started, or cannot be read afterwards: there is nothing to report then.
+pub async fn run(settings: &Settings, progress: Progress) -> Outcome<Report> {
+    let logs = logs(settings)?;
+    let stage = progress.stage("starting brokers and services", 0);
+    let mut brokers = Brokers::start(settings.profile, &logs).await?;
+    let client = brokers.client().await?;
+    let world = World::start(&brokers, settings, &logs).await?;
+    stage.done(&format!("{} brokers and {} services are ready", brokers.len(), world.instances.len()));
+
+    let plan = Plan::new(settings.flows, settings.seed);
+    let (watch, done, stop) = (Arc::new(Watch::default()), Done::default(), CancellationToken::new());
+    let besides = besides(&world, &watch, &client, &stop);
+    let stage = progress.stage("placing orders under fire", plan.orders.len() as u64);
+    let (ledger, troubled) = tokio::join!(
+        place(world.doors(), &plan, settings.seed, settings.duration, &stage),
+        trouble(&world, &mut brokers, &client, settings.seed, settings.duration, &done),
+    );
+    troubled?;
+    stage.done(&format!("placed {} orders", ledger.entries.len()));
+
+    let ended_after = settle(&client, &ledger, &progress).await?;
+    watch.look(&client).await;
+    let counters = world.counters();
+    stop.cancel();
+    drop(besides);
+
+    let stage = progress.stage("reading every stream in full", 0);
+    let history = read_in_full(&client).await?;
+    let mut audit = audit(&ledger, &history, world.books(), pending(&client).await?)?;
+    match ended_after {
+        Some(after) if after <= CALM => {}
+        Some(after) => audit
+            .found(Kind::Stuck, format!("all ended, but {:.0} s after the last fault", after.as_secs_f64())),
+        None => audit
+            .found(Kind::Stuck, format!("not all has ended {} s after the last fault", PATIENCE.as_secs())),
+    }
+    stage.done(&format!("audited {} records", audit.records));
+    let seen = Seen {
+        counters,
+        deliveries: watch.deliveries(),
+        leader_changes: watch.leader_changes(),
+        ended_by_themselves: world.ended_by_themselves(),
+        ended_after,
+        nats_server: client.server_info().version,
+    };
+    let report = Report::of(settings, &ledger, &audit, &done, seen);
+    report.write(&settings.dir.join("report.json"))?;
+    Ok(report)
+}
+
+/// The folder of the logs, empty.
+fn logs(settings: &Settings) -> Outcome<PathBuf> {
+    let logs = settings.dir.join("logs");
+    // Logs of an earlier run would be read as this one's.
+    match std::fs::remove_dir_all(&logs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    std::fs::create_dir_all(&logs)?;
+    Ok(logs)
+}
+
+/// What goes on besides: whoever starts again what ended, and whoever watches.
+fn besides(
+    world: &Arc<World>,
+    watch: &Arc<Watch>,
+    client: &Client,
+    stop: &CancellationToken,
+) -> [AbortOnDropHandle<()>; 2] {
+    let (supervised, stopped) = (Arc::clone(world), stop.clone());
+    let supervising = tokio::spawn(async move { supervised.supervise(&stopped).await });
+    let (watch, client, stop) = (Arc::clone(watch), client.clone(), stop.clone());
+    let watching = tokio::spawn(async move { watch.run(&client, &stop).await });
+    [AbortOnDropHandle::new(supervising), AbortOnDropHandle::new(watching)]
+}
+
+/// Waits until every flow has ended and nothing is pending, and says how long that took. Nothing if it does not come to
+/// that.
+async fn settle(client: &Client, ledger: &Ledger, progress: &Progress) -> Outcome<Option<Duration>> {
+    let begun = Instant::now();
+    let mut open: Vec<&FlowId> = ledger.begun().filter_map(|entry| entry.flow.as_ref()).collect();
+    let stage = progress.stage("waiting for all flows to end", open.len() as u64);
+    let all = open.len();
+    let mut history = History::read(client, FlowReader::new(client.clone())).await?;
+    while begun.elapsed() < PATIENCE {
+        // A broker that is catching up may not answer at once.
+        if history.read_on().await.is_ok() {
+            // What is not there at all is for the audit to judge.
+            open.retain(|id| history.flow(id).is_some_and(|flow| flow.ended_at.is_none()));
+            stage.at((all - open.len()) as u64);
+            if open.is_empty() && pending(client).await.is_ok_and(|pending| pending == 0) {
+                return Ok(ended(stage, begun));
+            }
+        }
+        sleep(LOOK).await;
+    }
+    stage.done(&format!("{} flows have not ended", open.len()));
+    Ok(None)
+}
+
+fn ended(stage: Stage, begun: Instant) -> Option<Duration> {
+    stage.done("all flows have ended");
+    Some(begun.elapsed())
+}
+
+/// All that the streams hold, and no less than their leaders say.
+async fn read_in_full(client: &Client) -> Outcome<History> {
+    let history = History::read(client, FlowReader::new(client.clone())).await?;
+    let read = history.ids().map(|id| history.messages(id).len()).sum::<usize>() + history.strangers().len();
+    let context = jetstream::new(client.clone());
+    let mut held = 0;
+    for service in Service::ALL {
+        held += context.get_stream(service.name().to_uppercase()).await?.cached_info().state.messages;
+    }
+    if read as u64 != held {
+        return Err(format!("{read} messages were read, the streams hold {held}").into());
+    }
+    Ok(history)
+}
+
+/// The folder where results go when none is named.
+pub fn default_dir() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let target = own.as_deref().and_then(Path::parent).and_then(Path::parent);
+    target.unwrap_or(Path::new("target")).join("chaos")
+}
