@@ -13,6 +13,7 @@ use super::append::Appender;
 use super::commit::Committer;
 use super::consumers::Position;
 use super::core::Core;
+use super::deadlines::Due;
 use super::drafts::Drafting;
 use super::handling::Handling;
 use super::link::Link;
@@ -21,7 +22,7 @@ use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
 use super::turns::Turns;
 use super::vigil::Vigil;
-use super::{broker, home, lag, signals};
+use super::{broker, home, lag, signals, timers};
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
@@ -90,6 +91,7 @@ impl Running {
         let link = Link::connect(&service, broker, &config).await?;
         broker::check(&service, &link.client()).await?;
         home::ensure(&service, &link.context(), &config).await?;
+        timers::ensure(&service, &definitions, &link.context(), &config).await?;
 
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
@@ -244,6 +246,8 @@ struct Starting<'a> {
 
 /// Redrives that are worked on at a time.
 const REDRIVES: usize = 16;
+/// Timers that are stopped, or looked at when they are due, at a time. Handlers have limits of their own.
+const TIMERS: usize = 64;
 
 impl Starting<'_> {
     /// Starts all handlers.
@@ -265,10 +269,12 @@ impl Starting<'_> {
                     handling.metrics.clone(),
                     work.stop.clone(),
                 ));
-                self.pull(&work, Worker::Handling(Arc::clone(&handling)), position, limit);
+                let worker = if definition.deadline.is_some() { Worker::Arming } else { Worker::Handling };
+                self.pull(&work, worker(Arc::clone(&handling)), position, limit);
                 handlings.push(handling);
             }
         }
+        self.deadlines(&work, &handlings);
         if !handlings.is_empty() {
             let position = Position::of_redrives(&self.core.service, &self.core.config);
             let redrive = EventType::system(&self.core.service, REDRIVE);
@@ -276,6 +282,27 @@ impl Starting<'_> {
             self.pull(&work, Worker::Redriving(redriving), position, REDRIVES);
         }
         work
+    }
+
+    /// What handlers with a deadline have besides: the events that they wait for, and the timers that are due.
+    fn deadlines(&self, work: &Work, handlings: &[Arc<Handling>]) {
+        let (service, config) = (&self.core.service, &self.core.config);
+        let late = handlings.iter().filter(|one| one.definition.deadline.is_some());
+        let handlings: Vec<_> = late.cloned().collect();
+        for (index, one) in handlings.iter().enumerate() {
+            // A handler of several events waits for the same with each of them.
+            if handlings[..index].iter().any(|other| other.handler == one.handler) {
+                continue;
+            }
+            for event in one.definition.deadline.iter().flat_map(|deadline| &deadline.unless) {
+                let position = Position::of_awaited(service, &one.definition, event, config);
+                self.pull(work, Worker::Cancelling(Arc::clone(one)), position, TIMERS);
+            }
+        }
+        if !handlings.is_empty() {
+            let due = Arc::new(Due { handlings });
+            self.pull(work, Worker::Due(due), Position::of_due(service, config), TIMERS);
+        }
     }
 
     fn handling(
