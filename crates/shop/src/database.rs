@@ -188,6 +188,14 @@ pub enum BooksError {
         /// What contradicts what.
         reason: String,
     },
+    /// Whoever has to be asked before an entry can be made does not answer.
+    #[error("order {order_id}: {who} does not answer")]
+    Unanswered {
+        /// The order it is about.
+        order_id: OrderId,
+        /// Who was asked.
+        who: &'static str,
+    },
     /// SQLite failed: a full disk, a lock held too long.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
