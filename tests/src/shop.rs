@@ -50,12 +50,14 @@ impl Shop {
         Ok(Self { mesh: Mesh::start(Settings { traces, ack_wait, logs: logs(), ..settings }).await? })
     }
 
-    /// A shop whose spans go to Jaeger if one is at hand; with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere.
+    /// A shop whose spans go to Jaeger if one is at hand, with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere; and that does
+    /// not wait long for a payment.
     ///
     /// # Errors
     /// When a part cannot be started.
     pub async fn with_jaeger() -> Outcome<Self> {
-        let settings = Settings { traces: Wanted::from_env(), logs: logs(), ..Settings::default() };
+        let env = vec![("SHOP_PAYMENT_DEADLINE_MS", "5000".to_owned())];
+        let settings = Settings { traces: Wanted::from_env(), logs: logs(), env, ..Settings::default() };
         Ok(Self { mesh: Mesh::start(settings).await? })
     }
 
