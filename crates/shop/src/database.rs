@@ -189,13 +189,8 @@ pub enum BooksError {
         reason: String,
     },
     /// Whoever has to be asked before an entry can be made does not answer.
-    #[error("order {order_id}: {who} does not answer")]
-    Unanswered {
-        /// The order it is about.
-        order_id: OrderId,
-        /// Who was asked.
-        who: &'static str,
-    },
+    #[error("{0} does not answer")]
+    Unanswered(&'static str),
     /// SQLite failed: a full disk, a lock held too long.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),

@@ -61,7 +61,7 @@ impl Books {
         let order = order_id.clone();
         let work = move |tx: &Transaction<'_>| charge(tx, &order, &card, total_cents);
         let charged = self.database.enter(key, "charge", order_id, work).await;
-        if matches!(charged, Err(BooksError::Unanswered { .. })) {
+        if matches!(charged, Err(BooksError::Unanswered(_))) {
             tokio::time::sleep(self.patience).await;
         }
         charged
@@ -97,7 +97,7 @@ fn charge(
     let charge = match account_of(tx, order_id)?.map(|account| account.state) {
         None => match limit_of(tx, card)? {
             Some(limit_cents) => decide(limit_cents, total_cents),
-            None => return Err(BooksError::Unanswered { order_id: order_id.clone(), who: "the bank" }),
+            None => return Err(BooksError::Unanswered("the bank")),
         },
         Some(PaymentState::Voided) => Charge::Declined(DeclineReason::OutOfStock),
         Some(PaymentState::Overdue) => Charge::TooLate,
