@@ -72,6 +72,13 @@ pub(crate) struct Awaited {
     seq: u64,
 }
 
+impl Awaited {
+    /// Whatever timers come to this service.
+    pub(crate) fn of_timers(service: &str) -> Self {
+        Self { stream: format!("{}_TIMERS", service.to_uppercase()), consumer: "payment__due", seq: 0 }
+    }
+}
+
 impl Account {
     pub(crate) async fn open(shared: &Arc<Shared>) -> Outcome<Self> {
         let n = shared.taken.fetch_add(1, Ordering::Relaxed);
@@ -167,6 +174,12 @@ impl Account {
             wait::until(what, PATIENCE, asked).await?;
         }
         Ok(())
+    }
+
+    /// How many timers the service has, waiting or due.
+    pub(crate) async fn timers(&self, service: &str) -> Option<u64> {
+        let stream = self.context().get_stream(format!("{}_TIMERS", service.to_uppercase())).await.ok()?;
+        Some(stream.cached_info().state.messages)
     }
 
     /// How many deliveries these consumers have made.

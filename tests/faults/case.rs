@@ -128,7 +128,7 @@ impl Case {
                 let sent = self.point() == Point::AppendSent && appended < writes.len();
                 let perhaps = if sent { self.notes_after(appended + 1) } else { sure };
                 // The broker may have delivered once more to one that stood still, or before it knew of a death.
-                let again = matches!(self.situation, Situation::Retry | Situation::Join);
+                let again = matches!(self.situation, Situation::Retry | Situation::Join | Situation::Overdue);
                 let more = usize::from(self.trouble != Trouble::Abort || again);
                 // One that only waits may be done before anybody notes that it was missed.
                 let least = if self.trouble == Trouble::Pause { 0 } else { sure.min(perhaps) };
@@ -151,6 +151,12 @@ impl Case {
         // More deliveries than attempts on record: one of them vanished.
         let vanished = self.situation.reacts() && !settled && self.situation.delivered(nth) > notes;
         notes + usize::from(vanished)
+    }
+
+    /// How many timers may be left when all is over: one that is set after what stops it waits for its time.
+    pub(crate) fn timers(&self) -> RangeInclusive<u64> {
+        let armed = self.steps_so_far().filter(|point| *point == Point::Finished).count() > 0;
+        0..=u64::from(self.situation == Situation::Stopped && !armed)
     }
 
     /// How often an emitter's event must be there when all is over.

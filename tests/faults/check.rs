@@ -99,6 +99,7 @@ impl Check<'_> {
         match expected.effect {
             Effect::Handled => are(&[HANDLED]).then_some(effects.len()),
             Effect::Dead => are(&[DEAD]).then_some(effects.len()),
+            Effect::Nothing => effects.is_empty().then_some(1),
             Effect::Half => are(&[HANDLED, "dispatched"]).then_some(effects.len()),
             Effect::Events(count) => {
                 let id = |index| EventId::derived(expected.cause, self.service, expected.handler, index);

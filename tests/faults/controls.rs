@@ -47,6 +47,11 @@ async fn without_the_fence_two_halves_meet_twice() -> Outcome {
 }
 
 #[tokio::test]
+async fn without_the_fence_a_deadline_passes_twice() -> Outcome {
+    zombie_without_a_fence(Situation::Overdue, 2, "took effect 2 times").await
+}
+
+#[tokio::test]
 async fn without_the_fence_a_flow_begins_twice() -> Outcome {
     zombie_without_a_fence(Situation::Begin, 1, "2 events have no cause").await
 }

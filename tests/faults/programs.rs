@@ -33,7 +33,7 @@ async fn every_service_of_the_shop_starts_with_failpoints() -> Outcome {
 #[tokio::test]
 async fn a_value_that_makes_no_sense_stops_the_start() -> Outcome {
     for (faults, hint) in [
-        ("after-lunch=abort", "there is no point `after-lunch`; there are received, recalled"),
+        ("after-lunch=abort", "there is no point `after-lunch`; there are received, input-read"),
         ("received=explode", "there is no action `explode`; there are abort, freeze"),
         ("before-append=lose-answer", "goes with `append-sent` only"),
     ] {

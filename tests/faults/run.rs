@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use laban::FaultPoint as Point;
+use laban_testkit::wait;
 use laban_tests::Outcome;
 use tokio::sync::Semaphore;
 
@@ -10,7 +11,7 @@ use crate::account::{Account, Awaited, Given, Shared};
 use crate::beside;
 use crate::case::{Case, Trouble};
 use crate::check::Check;
-use crate::instance::Instance;
+use crate::instance::{Instance, PATIENCE};
 use crate::script::Script;
 use crate::situation::Situation;
 
@@ -60,6 +61,7 @@ impl Run {
                     .until_acked(&awaited)
                     .await
                     .map_err(|error| second.told(&format!("{error:?}")))?;
+                self.until_timers().await.map_err(|error| second.told(&format!("{error:?}")))?;
                 self.account.until_asked(&awaited).await?;
                 second.until_idle().await?;
             }
@@ -69,6 +71,7 @@ impl Run {
                     .until_acked(&awaited)
                     .await
                     .map_err(|error| second.told(&format!("{error:?}")))?;
+                self.until_timers().await.map_err(|error| second.told(&format!("{error:?}")))?;
                 first.thaw()?;
                 self.until_over(&[&first, &second], &awaited).await?;
             }
@@ -81,6 +84,7 @@ impl Run {
                 self.until_late(&first).await?;
             }
         }
+        self.until_timers().await?;
         let records = self.account.records(self.case.situation.service()).await?;
         let check = Check {
             service: self.case.situation.service(),
@@ -113,7 +117,25 @@ impl Run {
             let done = async || first.fault().is_some() || first.count(Point::Finished) > index;
             first.until("what it was given to be done with", done).await?;
         }
+        if self.case.situation.has_deadline() {
+            awaited.push(Awaited::of_timers(self.case.situation.service()));
+        }
         Ok((first, awaited))
+    }
+
+    /// Waits until no timer is left that will come.
+    async fn until_timers(&self) -> Outcome {
+        if !self.case.situation.has_deadline() {
+            return Ok(());
+        }
+        let service = self.case.situation.service();
+        let what = format!("{:?} timers to be left", self.case.timers());
+        let few = async || {
+            let timers = self.account.timers(service).await;
+            timers.is_some_and(|timers| self.case.timers().contains(&timers))
+        };
+        wait::until(what, PATIENCE, few).await?;
+        Ok(())
     }
 
     async fn emission(&self) -> Outcome<Vec<String>> {
@@ -168,6 +190,7 @@ impl Run {
     pub(crate) async fn until_over(&self, instances: &[&Instance], awaited: &[Awaited]) -> Outcome {
         let first = instances[0];
         self.account.until_acked(awaited).await.map_err(|error| first.told(&format!("{error:?}")))?;
+        self.until_timers().await.map_err(|error| first.told(&format!("{error:?}")))?;
         let taken = u64::from(self.case.situation == Situation::AfterACrash);
         let over = async || {
             let count = |point| instances.iter().map(|one| one.count(point) as u64).sum::<u64>();

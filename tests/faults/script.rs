@@ -36,6 +36,8 @@ pub(crate) enum Effect {
     Handled,
     /// A `_dead` record.
     Dead,
+    /// None at all.
+    Nothing,
     /// The event of a join, or a `_handled` record: one of each in a flow.
     Half,
 }
@@ -52,6 +54,7 @@ impl Script {
             Situation::ThreeEvents => Effect::Events(3),
             Situation::NoEvent => Effect::Handled,
             Situation::DeadLetter => Effect::Dead,
+            Situation::Answered | Situation::Stopped => Effect::Nothing,
             _ => Effect::Events(1),
         };
         let mut expected = order.expected(handler, effect);
@@ -63,6 +66,17 @@ impl Script {
             Situation::Redrive => {
                 (expected.attempts_before, expected.seq_before) = (1, 2);
                 vec![vec![order.dead_in(handler)?, order.redriven_to(handler)?]]
+            }
+            Situation::Overdue => vec![vec![order.given("payment_late_order_placed")]],
+            Situation::Answered | Situation::Stopped => {
+                let reserved = Cause::new(&StockReserved { order_id: flow.to_owned() })?;
+                if situation == Situation::Answered {
+                    let reserved = reserved.given("payment_late-unless_inventory_reserved");
+                    vec![vec![reserved], vec![order.given("payment_late_order_placed")]]
+                } else {
+                    let reserved = reserved.given("payment_patient-unless_inventory_reserved");
+                    vec![vec![order.given("payment_patient_order_placed")], vec![reserved]]
+                }
             }
             Situation::ThreeEvents => vec![vec![order.given("payment_three_order_placed")]],
             Situation::NoEvent => vec![vec![order.given("payment_none_order_placed")]],

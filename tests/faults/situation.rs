@@ -2,8 +2,9 @@
 
 use laban::FaultPoint as Point;
 use laban::FaultPoint::{
-    AfterAck, AfterAppend, AfterHandler, AppendFailed, AppendSent, BatchBegin, BatchBetween, BeforeAck,
-    BeforeAppend, BeforeHandler, Begun, Finished, Recalled, Received, Remembered,
+    AfterAck, AfterAppend, AfterHandler, AfterPurge, AppendFailed, AppendSent, BatchBegin, BatchBetween,
+    BeforeAck, BeforeAppend, BeforeHandler, BeforePurge, Begun, Finished, InputRead, Looked, Recalled,
+    Received, Remembered,
 };
 
 /// A kind of outcome, or of way to come to one.
@@ -27,6 +28,12 @@ pub(crate) enum Situation {
     AfterACrash,
     /// Another instance was first.
     DoneElsewhere,
+    /// A timer is set, and comes: what the handler's deadline waits for has not.
+    Overdue,
+    /// A timer is set, and comes: what the handler's deadline waits for was there before.
+    Answered,
+    /// A timer is set, and stopped.
+    Stopped,
     /// A flow begins.
     Begin,
     /// An event without a cause joins a flow.
@@ -37,6 +44,8 @@ pub(crate) enum Situation {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writes {
     Outcome,
+    /// The timer of a deadline.
+    Timer,
     /// That an attempt came to nothing.
     Note,
 }
@@ -46,9 +55,12 @@ const RUN: [Point; 2] = [BeforeHandler, AfterHandler];
 const BATCH: [Point; 3] = [BatchBegin, BatchBetween, BatchBetween];
 const COMMIT: [Point; 4] = [BeforeAppend, AppendSent, AfterAppend, Remembered];
 const ANSWERED: [Point; 3] = [BeforeAck, AfterAck, Finished];
+const ARM: [Point; 4] = [Received, BeforeAppend, AppendSent, AfterAppend];
+const STOP: [Point; 3] = [Received, BeforePurge, AfterPurge];
+const DUE: [Point; 2] = [Received, InputRead];
 
 impl Situation {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::OneEvent,
         Self::ThreeEvents,
         Self::NoEvent,
@@ -58,6 +70,9 @@ impl Situation {
         Self::Redrive,
         Self::AfterACrash,
         Self::DoneElsewhere,
+        Self::Overdue,
+        Self::Answered,
+        Self::Stopped,
         Self::Begin,
         Self::Emit,
     ];
@@ -73,6 +88,9 @@ impl Situation {
             Self::Redrive => "redrive",
             Self::AfterACrash => "after-a-crash",
             Self::DoneElsewhere => "done-elsewhere",
+            Self::Overdue => "overdue",
+            Self::Answered => "answered",
+            Self::Stopped => "stopped",
             Self::Begin => "begin",
             Self::Emit => "emit",
         }
@@ -87,6 +105,8 @@ impl Situation {
             Self::Join => "join",
             Self::Retry => "retry",
             Self::DeadLetter => "dead",
+            Self::Overdue | Self::Answered => "late",
+            Self::Stopped => "patient",
             Self::Begin => "begin",
             Self::Emit => "emit",
         }
@@ -106,6 +126,7 @@ impl Situation {
         match self {
             Self::Join => &["payment", "inventory"],
             Self::Begin | Self::Emit => &[],
+            Self::Overdue | Self::Answered | Self::Stopped => &["order", "inventory"],
             _ => &["order"],
         }
     }
@@ -113,6 +134,11 @@ impl Situation {
     /// Whether there is a cause.
     pub(crate) fn reacts(self) -> bool {
         !matches!(self, Self::Begin | Self::Emit)
+    }
+
+    /// Whether its handler has a deadline.
+    pub(crate) fn has_deadline(self) -> bool {
+        matches!(self, Self::Overdue | Self::Answered | Self::Stopped)
     }
 
     /// The steps when nothing fails. Not taken from a run, so that a step that is lost, or in the wrong place, shows.
@@ -126,6 +152,12 @@ impl Situation {
             Self::DoneElsewhere => {
                 [&TAKEN[..], &RUN, &[BeforeAppend, AppendSent, AppendFailed], &ANSWERED].concat()
             }
+            Self::Overdue => {
+                let late = [&DUE[..], &[Looked, Recalled], &RUN, &COMMIT, &ANSWERED].concat();
+                [&ARM[..], &ANSWERED, &late].concat()
+            }
+            Self::Answered => [&STOP[..], &ANSWERED, &ARM, &ANSWERED, &DUE, &ANSWERED].concat(),
+            Self::Stopped => [&ARM[..], &ANSWERED, &STOP, &ANSWERED].concat(),
             Self::Begin => vec![BeforeAppend, AppendSent, AfterAppend, Begun],
             Self::Emit => [&[Recalled][..], &COMMIT].concat(),
         }
@@ -135,6 +167,8 @@ impl Situation {
     pub(crate) fn writes(self) -> &'static [Writes] {
         match self {
             Self::DoneElsewhere => &[],
+            Self::Overdue => &[Writes::Timer, Writes::Outcome],
+            Self::Answered | Self::Stopped => &[Writes::Timer],
             Self::Join => &[Writes::Outcome, Writes::Outcome],
             Self::Retry | Self::AfterACrash => &[Writes::Note, Writes::Outcome],
             _ => &[Writes::Outcome],
@@ -146,6 +180,9 @@ impl Situation {
         match self {
             Self::Retry => nth,
             Self::AfterACrash => 2,
+            // To its handler it is delivered when the timer has come.
+            Self::Overdue => nth - 1,
+            Self::Answered | Self::Stopped => 0,
             _ => 1,
         }
     }

@@ -78,6 +78,21 @@ async fn what_another_instance_has_done_is_not_done_again() -> Outcome {
 }
 
 #[tokio::test]
+async fn what_does_not_follow_in_time_is_followed_by_the_handler_once() -> Outcome {
+    survived(Case::all(Situation::Overdue)).await
+}
+
+#[tokio::test]
+async fn what_came_before_its_deadline_is_found() -> Outcome {
+    survived(Case::all(Situation::Answered)).await
+}
+
+#[tokio::test]
+async fn a_timer_is_stopped() -> Outcome {
+    survived(Case::all(Situation::Stopped)).await
+}
+
+#[tokio::test]
 async fn a_flow_begins_once() -> Outcome {
     survived(Case::all(Situation::Begin)).await
 }

@@ -41,6 +41,14 @@ impl Shop {
         Self::with(Settings::default()).await
     }
 
+    /// The same, which does not wait long for a payment.
+    ///
+    /// # Errors
+    /// When a part cannot be started.
+    pub async fn impatient() -> Outcome<Self> {
+        Self::with(Settings { env: soon_overdue(), ..Settings::default() }).await
+    }
+
     /// A shop whose spans go to the own receiver, and that is otherwise as the settings say.
     ///
     /// # Errors
@@ -50,12 +58,14 @@ impl Shop {
         Ok(Self { mesh: Mesh::start(Settings { traces, ack_wait, logs: logs(), ..settings }).await? })
     }
 
-    /// A shop whose spans go to Jaeger if one is at hand; with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere.
+    /// A shop whose spans go to Jaeger if one is at hand, with `LABAN_REQUIRE_JAEGER=1` to Jaeger or nowhere; and that does
+    /// not wait long for a payment.
     ///
     /// # Errors
     /// When a part cannot be started.
     pub async fn with_jaeger() -> Outcome<Self> {
-        let settings = Settings { traces: Wanted::from_env(), logs: logs(), ..Settings::default() };
+        let (traces, env) = (Wanted::from_env(), soon_overdue());
+        let settings = Settings { traces, logs: logs(), env, ..Settings::default() };
         Ok(Self { mesh: Mesh::start(settings).await? })
     }
 
@@ -163,6 +173,11 @@ impl Over {
         );
         assert!(self.audit.books_balanced, "expected the books to balance");
     }
+}
+
+/// Soon enough to wait for, and long enough for any payment that does answer.
+fn soon_overdue() -> Vec<(&'static str, String)> {
+    vec![("SHOP_PAYMENT_DEADLINE_MS", "5000".to_owned())]
 }
 
 /// Where the services' logs are kept: nowhere, unless `LABAN_TEST_LOGS` names a folder; there by test.

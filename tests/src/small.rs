@@ -22,7 +22,7 @@ pub struct PaymentCaptured {
     pub order_id: String,
 }
 
-/// The other half of what `shipping` reacts to.
+/// The other half of what `shipping` reacts to, and what the deadlines of `payment` wait for.
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug)]
 #[event(name = "inventory.reserved", version = 1, flow = order_id)]
 pub struct StockReserved {
@@ -39,7 +39,7 @@ pub struct ParcelDispatched {
 }
 
 /// The ways to react.
-pub const WAYS: [&str; 6] = ["one", "three", "none", "retry", "dead", "join"];
+pub const WAYS: [&str; 8] = ["one", "three", "none", "retry", "dead", "late", "patient", "join"];
 
 /// The service with the one handler that reacts in this way, and is called after it.
 pub fn service(way: &str) -> Option<Service> {
@@ -51,6 +51,8 @@ pub fn service(way: &str) -> Option<Service> {
         "none" => payment.on(none),
         "retry" => payment.on(retry.retry(soon)),
         "dead" => payment.on(dead),
+        "late" => payment.on(late.unless::<StockReserved>(Duration::from_millis(1))),
+        "patient" => payment.on(patient.unless::<StockReserved>(Duration::from_secs(3600))),
         "join" => Service::new("shipping").on(join),
         _ => return None,
     })
@@ -85,6 +87,16 @@ async fn retry(order: OrderPlaced, cause: Cause) -> Result<PaymentCaptured, Fail
 /// Never takes it.
 async fn dead(_: OrderPlaced) -> Result<PaymentCaptured, Failure> {
     Err(Failure::reject("not this one"))
+}
+
+/// When nothing was reserved at once.
+async fn late(order: OrderPlaced) -> PaymentCaptured {
+    PaymentCaptured { order_id: order.order_id }
+}
+
+/// When nothing was reserved in an hour.
+async fn patient(order: OrderPlaced) -> PaymentCaptured {
+    PaymentCaptured { order_id: order.order_id }
 }
 
 #[derive(Event)]

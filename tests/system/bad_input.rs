@@ -77,7 +77,7 @@ async fn line_breaks_in_http_headers_do_no_harm() -> Outcome {
 #[tokio::test]
 async fn events_that_cannot_be_understood_are_dead_letters() -> Outcome {
     const ID: &str = "id=0199f3c2-0000-7000-8000-000000000001";
-    let shop = Shop::open().await?;
+    let shop = Shop::impatient().await?;
     let context = jetstream::new(shop.mesh.client().await?);
     let laban = |value: String| headers([("Laban", value.as_str())]);
     let cases = [
@@ -110,7 +110,7 @@ async fn events_that_cannot_be_understood_are_dead_letters() -> Outcome {
 /// A subject that is no flow: stored when it has three parts, and then a dead letter; refused at once otherwise.
 #[tokio::test]
 async fn subjects_that_name_no_flow() -> Outcome {
-    let shop = Shop::open().await?;
+    let shop = Shop::impatient().await?;
     let context = jetstream::new(shop.mesh.client().await?);
     context.publish("order.placed.Köln", body("Köln").into()).await?.await?;
     let mut history = shop.history().await?;

@@ -11,13 +11,18 @@ use laban_tests::{Outcome, Shop, note};
 #[tokio::test]
 async fn a_trace_is_a_flow_edge_for_edge() -> Outcome {
     let shop = Shop::with_jaeger().await?;
-    let plan = Plan::new(60, 20);
+    let plan = Plan::with_silent_banks(100, 20);
     let over = shop.serves(&plan).await?;
     over.assert_as_planned(&plan);
     let traces = shop.mesh.traces();
     let spans = audit_spans(traces, &over.history, &over.audit, &Progress::Silent.stage("", 0)).await?;
     assert!(spans.findings.is_empty(), "expected no difference, found:\n  {}", spans.findings.join("\n  "));
-    assert_eq!(spans.traces_checked, plan.flows(), "expected one trace for each flow");
+    assert_eq!(over.audit.overdue, 2, "expected two flows in which a deadline passed");
+    assert_eq!(
+        spans.traces_checked,
+        plan.flows() + over.audit.overdue,
+        "expected one trace for each flow, and one that is linked to it for each deadline that passed"
+    );
     assert_eq!(spans.orphan_spans, 0, "expected no span without its parent");
     assert_eq!(
         spans.services_per_trace,

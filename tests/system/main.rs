@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod cli;
 mod dead;
+mod deadlines;
 mod foreign;
 mod header_blocks;
 mod jaeger;

@@ -19,6 +19,8 @@ pub struct Summary {
     pub completed: usize,
     /// Those that ended with `order.cancelled`, and nothing else.
     pub cancelled: usize,
+    /// Those in which a deadline passed.
+    pub overdue: usize,
     /// Requests that were refused, as they should.
     pub rejected_at_http: usize,
     /// Dead letters that stand.
@@ -85,6 +87,7 @@ impl Summary {
             flows: audit.flows,
             completed: audit.completed.len(),
             cancelled: audit.cancelled.len(),
+            overdue: audit.overdue,
             rejected_at_http: audit.rejected_at_http,
             dead: audit.dead,
             stuck: audit.stuck,
@@ -138,14 +141,18 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
     let mut text = String::new();
     for (_, flow) in examples {
         text += &flow.to_tree(style);
-        if let (Traces::Jaeger { api, .. }, [trace]) = (traces, flow.traces().as_slice()) {
-            text += &format!("{}\n", api.trace_url(trace));
+        if let Traces::Jaeger { api, .. } = traces {
+            text.extend(flow.traces().into_iter().map(|trace| api.trace_url(trace) + "\n"));
         }
         text.push('\n');
     }
     let Summary { flows, completed, cancelled, rejected_at_http, dead, stuck, duplicates, .. } = summary;
     text +=
-        &format!("{flows} flows in {:.1} s: {completed} completed, {cancelled} cancelled\n", summary.seconds);
+        &format!("{flows} flows in {:.1} s: {completed} completed, {cancelled} cancelled", summary.seconds);
+    text += &match summary.overdue {
+        0 => "\n".to_owned(),
+        overdue => format!("; in {overdue} a deadline passed\n"),
+    };
     text += &format!(
         "{rejected_at_http} requests refused, {dead} dead letters, {stuck} stuck, {duplicates} duplicates\n"
     );

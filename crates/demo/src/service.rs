@@ -19,8 +19,9 @@ pub enum Service {
 
 /// Who reacts to what: service, handler, event. Written down here a second time on purpose, to be compared with what the
 /// services declare to the broker; a mesh is ready when all of it is declared.
-pub const CHOREOGRAPHY: [(&str, &str, &str); 18] = [
+pub const CHOREOGRAPHY: [(&str, &str, &str); 20] = [
     ("payment", "charge", "order.placed"),
+    ("payment", "void", "order.payment-overdue"),
     ("payment", "refund", "inventory.rejected"),
     ("inventory", "reserve", "order.placed"),
     ("inventory", "release", "payment.declined"),
@@ -33,6 +34,7 @@ pub const CHOREOGRAPHY: [(&str, &str, &str); 18] = [
     ("order", "close", "inventory.rejected"),
     ("order", "close", "inventory.released"),
     ("order", "close", "shipping.dispatched"),
+    ("order", "give_up", "order.placed"),
     ("notification", "tell", "order.placed"),
     ("notification", "tell", "shipping.dispatched"),
     ("notification", "tell", "payment.refunded"),

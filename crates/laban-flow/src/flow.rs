@@ -52,7 +52,7 @@ impl Flow {
         mark_duplicates(&mut steps);
         let times = || steps.iter().map(|step| step.at).chain(unreadable.iter().map(|message| message.at));
         let (first, last) = (times().min()?, times().max()?);
-        let awaited = awaited(&steps, reactions);
+        let awaited = awaited(&steps, &unreadable, reactions);
         let state = if !standing_dead_letters(&steps).is_empty() {
             State::Dead
         } else if !awaited.is_empty() {
@@ -85,7 +85,8 @@ impl Flow {
         standing_dead_letters(&self.steps).into_iter().map(|index| &self.steps[index])
     }
 
-    /// The traces that its steps were written in, in the order of the steps. One, unless a step was redriven or replayed.
+    /// The traces that its steps were written in, in the order of the steps. One, unless a step was redriven or replayed, or a
+    /// deadline passed.
     pub fn traces(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
         self.steps.iter().filter_map(|step| step.trace_id.as_deref()).filter(|id| seen.insert(*id)).collect()

@@ -15,7 +15,7 @@ mod tree;
 pub use error::Error;
 pub use flow::Flow;
 pub use mesh::{Home, Mesh};
-pub use reactions::{Declared, Reactions, Since};
+pub use reactions::{Deadline, Declared, Reactions, Since};
 pub use records::Unreadable;
 pub use state::{Awaited, State};
 pub use step::Step;

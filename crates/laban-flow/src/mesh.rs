@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use async_nats::Client;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_wire::{EventType, metadata};
 
 use crate::api::{self, ConsumerInfo};
-use crate::{Declared, Error, Reactions, Since};
+use crate::{Deadline, Declared, Error, Reactions, Since};
 
 /// How many streams are asked at once.
 pub(crate) const AT_ONCE: usize = 16;
@@ -79,6 +81,11 @@ fn read_consumer(info: &ConsumerInfo) -> Option<Result<Declared, String>> {
         let names = said.get(key).map_or("", String::as_str).split_ascii_whitespace();
         names.map(|name| event_type(key, name)).collect::<Result<Vec<_>, _>>()
     };
+    let deadline = || -> Result<_, String> {
+        let Some(within) = said.get(metadata::WITHIN_MS) else { return Ok(None) };
+        let within = within.parse().map_err(|e| format!("its metadata `{}`: {e}", metadata::WITHIN_MS))?;
+        Ok(Some(Deadline { unless: types(metadata::UNLESS)?, within: Duration::from_millis(within) }))
+    };
     let read = || {
         Ok(Declared {
             service,
@@ -87,6 +94,7 @@ fn read_consumer(info: &ConsumerInfo) -> Option<Result<Declared, String>> {
             compensates: types(metadata::COMPENSATES)?,
             emits: types(metadata::EMITS)?,
             since: since(info),
+            deadline: deadline()?,
             at_least_once: said.contains_key(metadata::AT_LEAST_ONCE),
         })
     };

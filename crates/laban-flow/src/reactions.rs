@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use laban_wire::EventType;
 use time::OffsetDateTime;
@@ -20,8 +21,26 @@ pub struct Declared {
     pub emits: Vec<EventType>,
     /// Which events it gets at all.
     pub since: Since,
+    /// What must follow for it not to react at all.
+    pub deadline: Option<Deadline>,
     /// It takes effect at least once and leaves no record when it emits nothing: nobody can tell what it still owes.
     pub at_least_once: bool,
+}
+
+/// A handler's deadline: it reacts unless one of these events is in the flow in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// Any of these.
+    pub unless: Vec<EventType>,
+    /// Within this time after the event reacted to.
+    pub within: Duration,
+}
+
+impl Deadline {
+    /// When it passes for this event.
+    pub(crate) fn due_at(&self, step: &Step) -> Option<OffsetDateTime> {
+        step.at.checked_add(self.within.try_into().ok()?)
+    }
 }
 
 /// From where on a consumer reads its stream: it owes nothing about earlier events.

@@ -22,6 +22,13 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+impl Unreadable {
+    /// `<service>.<event>`, as its subject has it.
+    pub(crate) fn full_name(&self) -> String {
+        self.subject.rsplit_once('.').map_or_else(String::new, |(name, _)| name.to_owned())
+    }
+}
+
 /// What was found on a flow's subjects.
 #[derive(Default)]
 pub(crate) struct Records {

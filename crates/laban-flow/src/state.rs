@@ -5,7 +5,7 @@ use laban_wire::{EventId, EventType, REDRIVE};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{Reactions, Step};
+use crate::{Reactions, Step, Unreadable};
 
 /// How a flow stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,6 +47,12 @@ pub struct Awaited {
     /// When the next attempt is due, if one failed; by the clock of the instance that wrote it.
     #[serde(with = "time::serde::rfc3339::option")]
     pub next_at: Option<OffsetDateTime>,
+    /// What it waits for before it reacts, if it has a deadline: with one of these in the flow, it does not.
+    #[serde(default)]
+    pub unless: Vec<EventType>,
+    /// When that deadline passes, by the broker's clock; for information.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub due_at: Option<OffsetDateTime>,
 }
 
 /// One handler's work on one event.
@@ -57,7 +63,11 @@ fn work(step: &Step) -> Option<Work<'_>> {
 }
 
 /// What is still to come: for every event, each declared reaction to it that has no outcome; in the order of the events.
-pub(crate) fn awaited(steps: &[Step], reactions: &Reactions) -> Vec<Awaited> {
+/// Messages that cannot be understood count for the deadlines that wait for an event of their subject.
+pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Reactions) -> Vec<Awaited> {
+    let present = steps.iter().map(Step::full_name).chain(unreadable.iter().map(Unreadable::full_name));
+    let present: HashSet<String> = present.collect();
+    let is_there = |event: &EventType| present.contains(event.as_str());
     let settled = settled(steps);
     let mut asked = HashSet::new();
     let mut awaited = Vec::new();
@@ -68,12 +78,19 @@ pub(crate) fn awaited(steps: &[Step], reactions: &Reactions) -> Vec<Awaited> {
             if settled.contains_key(&work) || !asked.insert(work) {
                 continue;
             }
+            let (unless, due_at) = match &declared.deadline {
+                Some(deadline) if deadline.unless.iter().any(is_there) => continue,
+                Some(deadline) => (deadline.unless.clone(), deadline.due_at(step)),
+                None => (Vec::new(), None),
+            };
             awaited.push(Awaited {
                 service: declared.service.clone(),
                 handler: declared.handler.clone(),
                 event: event.clone(),
                 cause: step.id,
                 next_at: None,
+                unless,
+                due_at,
             });
         }
     }

@@ -14,6 +14,7 @@ mod read;
 mod record;
 mod subject;
 mod text;
+mod timer;
 mod trace;
 
 pub use connect::{ConnectError, ConnectSettings};
@@ -31,4 +32,5 @@ pub use record::{
     StoredInput,
 };
 pub use subject::{Subject, home_stream};
+pub use timer::Timer;
 pub use trace::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent};

@@ -96,8 +96,7 @@ impl FlowReader {
         seq: u64,
         found: &mut Vec<Stored>,
     ) -> Result<bool, ReadError> {
-        let failed =
-            |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
+        let failed = |reason: String| ReadError::new(stream, filter, reason);
         let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: Some(BATCH) })
             .map_err(|e| failed(e.to_string()))?;
         let inbox = self.direct.new_inbox();
@@ -155,8 +154,7 @@ impl FlowReader {
         filter: &str,
         from_seq: u64,
     ) -> Result<Option<Stored>, ReadError> {
-        let failed =
-            |reason: String| ReadError { stream: stream.to_owned(), filter: filter.to_owned(), reason };
+        let failed = |reason: String| ReadError::new(stream, filter, reason);
         let body = serde_json::to_vec(&Get { seq: from_seq.max(1), next_by_subj: filter, batch: None })
             .map_err(|e| failed(e.to_string()))?;
         let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
@@ -172,7 +170,9 @@ impl FlowReader {
                 Ok(None)
             }
             Answer { error: Some(error), .. } => {
-                Err(failed(format!("{} ({})", error.description, error.err_code)))
+                let no_stream = error.err_code == NO_STREAM;
+                let reason = format!("{} ({})", error.description, error.err_code);
+                Err(ReadError { no_stream, ..failed(reason) })
             }
             Answer { .. } => Err(failed("an answer with neither message nor error".to_owned())),
         }
@@ -181,6 +181,8 @@ impl FlowReader {
 
 /// JetStream's `JSNoMessageFoundErr`.
 const NO_MESSAGE: u64 = 10037;
+/// JetStream's `JSStreamNotFoundErr`.
+const NO_STREAM: u64 = 10059;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -306,6 +308,18 @@ pub struct ReadError {
     stream: String,
     filter: String,
     reason: String,
+    no_stream: bool,
+}
+
+impl ReadError {
+    fn new(stream: &str, filter: &str, reason: String) -> Self {
+        Self { stream: stream.to_owned(), filter: filter.to_owned(), reason, no_stream: false }
+    }
+
+    /// Whether the leader said that there is no such stream, so that there are no messages either.
+    pub fn is_no_stream(&self) -> bool {
+        self.no_stream
+    }
 }
 
 #[cfg(test)]

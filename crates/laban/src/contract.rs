@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use laban_wire::{EventType, ServiceName};
 use serde::Serialize;
 
-use crate::definition::Definition;
+use crate::definition::{Deadline, Definition};
 use crate::extract::States;
 use crate::{Error, EventInfo};
 
@@ -33,6 +34,19 @@ pub struct HandlerContract {
     pub emits: Vec<EventType>,
     /// What it undoes.
     pub compensates: Vec<EventType>,
+    /// What must follow, for it not to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DeadlineContract>,
+}
+
+/// A handler's deadline: it runs unless one of these events follows in time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DeadlineContract {
+    /// Any of these.
+    pub unless: Vec<EventType>,
+    /// Within this time after the event that the handler reacts to.
+    pub within_ms: u64,
 }
 
 impl Contract {
@@ -65,6 +79,10 @@ impl Contract {
                 consumes: names(&definition.consumes),
                 emits: names(&definition.emits),
                 compensates: definition.compensates.clone(),
+                deadline: definition.deadline.as_ref().map(|deadline| DeadlineContract {
+                    unless: deadline.unless.clone(),
+                    within_ms: deadline.within_ms(),
+                }),
             });
         }
         for info in begins {
@@ -99,12 +117,42 @@ fn check_handler(definition: &Definition, others: &[HandlerContract], states: &S
             "handler `{name}` is `.at_least_once()` and takes Flow<…>: without the fence there is no flow state; leave one out"
         ));
     }
+    if let Some(deadline) = &definition.deadline {
+        check_deadline(definition, deadline).map_err(|wrong| format!("handler `{name}` {wrong}"))?;
+    }
     if others.iter().any(|other| other.name == *name) {
         return Err(format!("two handlers are called `{name}`; tell them apart with `.named(\"…\")`"));
     }
     if let Some((_, missing)) = definition.needs.iter().find(|(id, _)| !states.has(*id)) {
         return Err(format!(
             "handler `{name}` takes State<{missing}>, which the service was not given; add `.state(…)`"
+        ));
+    }
+    Ok(())
+}
+
+/// The longest deadline. Brokers count nanoseconds, and some hundred years of them is all they can.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+fn check_deadline(definition: &Definition, deadline: &Deadline) -> Result<(), String> {
+    if !definition.fenced {
+        return Err(
+            "is `.at_least_once()` and has a deadline: without the fence nothing keeps it from running \
+                    each time that a timer comes; leave one out"
+                .to_owned(),
+        );
+    }
+    if deadline.within_ms() == 0 || deadline.within > LONGEST {
+        return Err(format!(
+            "has a deadline after {:?}: nothing can follow in that time, or be waited for so long; give it a time from a \
+             millisecond to a hundred years",
+            deadline.within
+        ));
+    }
+    if let Some(both) = definition.consumes.iter().find(|info| deadline.unless.contains(&info.event)) {
+        return Err(format!(
+            "reacts to {event} unless {event} follows: it is there already; let it wait for another event",
+            event = both.event
         ));
     }
     Ok(())

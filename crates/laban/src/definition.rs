@@ -26,7 +26,22 @@ pub struct Definition {
     pub(crate) retry: Retry,
     pub(crate) concurrency: usize,
     pub(crate) timeout: Duration,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) run: Arc<dyn Run>,
+}
+
+/// What must follow an input, and within which time, for its handler not to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Deadline {
+    /// Any of these.
+    pub(crate) unless: Vec<EventType>,
+    pub(crate) within: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn within_ms(&self) -> u64 {
+        u64::try_from(self.within.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Where a handler's first consumer begins.
@@ -61,6 +76,7 @@ impl Definition {
             retry: Retry::default(),
             concurrency: 64,
             timeout: Duration::from_secs(60),
+            deadline: None,
             run,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use laban_wire::FlowId;
 
-use crate::definition::{Definition, Run, Start};
+use crate::definition::{Deadline, Definition, Run, Start};
 use crate::extract::{Call, Extract};
 use crate::outcome::{End, Outcome};
 use crate::{BoxError, Event, Input, Retry};
@@ -69,6 +69,35 @@ pub trait Handler<Args>: Sized {
     /// Reacts only to what happens after the handler first started, rather than to all that the streams still hold.
     fn skip_history(self) -> Definition {
         Definition { start: Start::Now, ..self.define() }
+    }
+
+    /// Sets a deadline: the handler runs for an event unless an `I` (an event or an enum of events) is in the same flow
+    /// within this time after it, by the broker's clock.
+    ///
+    /// It runs once, like any handler, whoever was restarted meanwhile, and as soon as it can if the time has passed when
+    /// nobody was there. An `I` that comes while it runs does not stop it: whoever reacts to its event must live with both.
+    ///
+    /// ```
+    /// # use std::time::Duration; use laban::{Event, Handler as _, Service}; use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "order.placed", version = 1, flow = id)]
+    /// # struct OrderPlaced { id: String }
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "order.overdue", version = 1, flow = id)]
+    /// # struct PaymentOverdue { id: String }
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "payment.captured", version = 1, flow = id)]
+    /// # struct PaymentCaptured { id: String }
+    /// /// The payment has not answered in time: say so.
+    /// async fn give_up(placed: OrderPlaced) -> PaymentOverdue {
+    ///     PaymentOverdue { id: placed.id }
+    /// }
+    ///
+    /// # let service =
+    /// Service::new("order").on(give_up.unless::<PaymentCaptured>(Duration::from_secs(30)))
+    /// # ; assert!(service.contract().is_ok());
+    /// ```
+    fn unless<I: Input>(self, within: Duration) -> Definition {
+        let unless = crate::contract::names(&I::event_types());
+        Definition { deadline: Some(Deadline { unless, within }), ..self.define() }
     }
 
     /// Gives up the fence for speed: outcomes are written without a check, so a second delivery may write them twice, and

@@ -17,7 +17,7 @@ mod runtime;
 mod service;
 mod telemetry;
 
-pub use contract::{Contract, HandlerContract};
+pub use contract::{Contract, DeadlineContract, HandlerContract};
 pub use definition::Definition;
 pub use emitter::{Begun, Emitter, Receipt};
 pub use error::{BoxError, Error, Result};

@@ -11,14 +11,16 @@ use crate::audit::Audit;
 use crate::events::*;
 use crate::inventory::{self, release, reserve, ship};
 use crate::notification::{self, News, tell};
-use crate::order::{Ending, Report, close};
-use crate::payment::{self, charge, refund};
+use crate::order::{Ending, Report, close, give_up};
+use crate::payment::{self, charge, refund, void};
 use crate::samples::{cause, emitted, handled, placed, so_far};
 use crate::shipping::{Half, call_off, dispatch};
+use Deadline::{Anytime, Late};
 
 #[derive(Clone, Debug, PartialEq)]
 enum Event {
     Placed(OrderPlaced),
+    Overdue(PaymentOverdue),
     Captured(PaymentCaptured),
     Declined(PaymentDeclined),
     Refunded(PaymentRefunded),
@@ -34,6 +36,8 @@ enum Event {
 #[derive(Clone, Debug)]
 enum Reaction {
     Charge(OrderPlaced),
+    GiveUp(OrderPlaced),
+    Void(PaymentOverdue),
     Refund(StockRejected),
     Reserve(OrderPlaced),
     Release(PaymentDeclined),
@@ -48,7 +52,10 @@ enum Reaction {
 fn reactions_to(event: Event) -> Vec<Reaction> {
     use Reaction::*;
     match event {
-        Event::Placed(e) => vec![Charge(e.clone()), Reserve(e.clone()), Tell(News::Placed(e))],
+        Event::Placed(e) => {
+            vec![Charge(e.clone()), GiveUp(e.clone()), Reserve(e.clone()), Tell(News::Placed(e))]
+        }
+        Event::Overdue(e) => vec![Void(e)],
         Event::Captured(e) => vec![Dispatch(Half::Paid(e))],
         Event::Declined(e) => vec![Release(e.clone()), Close(Report::Declined(e))],
         Event::Refunded(e) => vec![Close(Report::Refunded(e.clone())), Tell(News::Refunded(e))],
@@ -84,15 +91,18 @@ impl Shop {
         }
     }
 
-    /// Runs the handler.
-    async fn run(&self, reaction: Reaction, cause: Cause) -> Option<Event> {
+    /// Runs the handler; an error is to be tried again.
+    async fn run(&self, reaction: Reaction, cause: Cause) -> Result<Option<Event>, TryAgain> {
         let (payment, inventory) = (State(self.payment.clone()), State(self.inventory.clone()));
-        match reaction {
+        Ok(match reaction {
             Reaction::Charge(order) => match charge(order, payment, cause).await {
-                Ok(captured) => Some(Event::Captured(captured)),
+                Ok(captured) => captured.map(Event::Captured),
                 Err(Failure::Event(declined)) => Some(Event::Declined(declined)),
+                Err(Failure::Retry(_)) => return Err(TryAgain),
                 Err(failure) => panic!("{failure}"),
             },
+            Reaction::GiveUp(order) => Some(Event::Overdue(give_up(order).await)),
+            Reaction::Void(overdue) => done(void(overdue, payment, cause).await).map(Event::Declined),
             Reaction::Refund(rejected) => done(refund(rejected, payment, cause).await).map(Event::Refunded),
             Reaction::Reserve(order) => match reserve(order, inventory, cause).await {
                 Ok(reserved) => Some(Event::Reserved(reserved)),
@@ -111,15 +121,16 @@ impl Shop {
                 call_off(cancelled, so_far(&self.shipping)).await;
                 None
             }
-            Reaction::Close(report) => match close(report, so_far(&self.order)).await? {
-                Ending::Completed(completed) => Some(Event::Completed(completed)),
-                Ending::Cancelled(cancelled) => Some(Event::Cancelled(cancelled)),
+            Reaction::Close(report) => match close(report, so_far(&self.order)).await {
+                Some(Ending::Completed(completed)) => Some(Event::Completed(completed)),
+                Some(Ending::Cancelled(cancelled)) => Some(Event::Cancelled(cancelled)),
+                None => None,
             },
             Reaction::Tell(news) => {
                 done(tell(news, State(self.outbox.clone()), cause).await);
                 None
             }
-        }
+        })
     }
 
     /// Remembers a reaction, as its record in the home stream does.
@@ -145,22 +156,52 @@ impl Shop {
     }
 }
 
+/// A handler's error that may pass.
+#[derive(Debug, PartialEq)]
+struct TryAgain;
+
+/// When the order's deadline passes.
+#[derive(Clone, Copy, PartialEq)]
+enum Deadline {
+    /// After everything else.
+    Late,
+    /// At any moment, even the one in which the payment answers.
+    Anytime,
+}
+
 fn done<T>(outcome: Result<T, Failure<impl Debug>>) -> T {
     outcome.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// Plays one order to its end, the next reaction drawn from all that are due. Gives all that happened.
-async fn play(order: OrderPlaced, random: &mut fastrand::Rng) -> (Vec<Event>, Audit) {
+async fn play(order: OrderPlaced, deadline: Deadline, random: &mut fastrand::Rng) -> (Vec<Event>, Audit) {
     let mut shop = Shop::open(&order);
     let mut happened = vec![Event::Placed(order.clone())];
     let mut due = reactions_to(Event::Placed(order));
     while !due.is_empty() {
-        let reaction = due.swap_remove(random.usize(..due.len()));
+        let late =
+            |reaction: &Reaction| deadline == Deadline::Late && matches!(reaction, Reaction::GiveUp(_));
+        let next = match random.usize(..due.len()) {
+            // Everything else first.
+            drawn if late(&due[drawn]) => (drawn + 1) % due.len(),
+            drawn => drawn,
+        };
+        let reaction = due.swap_remove(next);
+        let answered = || happened.iter().any(|e| matches!(e, Event::Captured(_) | Event::Declined(_)));
+        // Who has just looked does not see the answer that comes now.
+        let mut sees = || deadline == Deadline::Late || random.bool();
+        if matches!(reaction, Reaction::GiveUp(_)) && answered() && sees() {
+            continue;
+        }
         let cause = cause();
         let outcome = shop.run(reaction.clone(), cause.clone()).await;
         if random.bool() {
             assert_eq!(shop.run(reaction.clone(), cause).await, outcome, "a second run of {reaction:?}");
         }
+        let Ok(outcome) = outcome else {
+            due.push(reaction);
+            continue;
+        };
         shop.commit(&reaction, outcome.as_ref());
         if let Some(event) = outcome {
             happened.push(event.clone());
@@ -173,10 +214,10 @@ async fn play(order: OrderPlaced, random: &mut fastrand::Rng) -> (Vec<Event>, Au
 const ROUNDS: u64 = 200;
 
 /// Plays the order in many ways; each ends in `ending`, and with the books in order. Gives what happened in each.
-async fn always_ends(order: OrderPlaced, ending: fn(&Event) -> bool) -> Vec<Vec<Event>> {
+async fn always_ends(order: OrderPlaced, deadline: Deadline, ending: fn(&Event) -> bool) -> Vec<Vec<Event>> {
     let mut histories = Vec::new();
     for seed in 0..ROUNDS {
-        let (happened, audit) = play(order.clone(), &mut fastrand::Rng::with_seed(seed)).await;
+        let (happened, audit) = play(order.clone(), deadline, &mut fastrand::Rng::with_seed(seed)).await;
         let ends: Vec<_> = happened
             .iter()
             .filter(|event| matches!(event, Event::Completed(_) | Event::Cancelled(_)))
@@ -205,19 +246,23 @@ fn with_a_blocked_card(order: OrderPlaced) -> OrderPlaced {
     OrderPlaced { card: "declined".into(), ..order }
 }
 
+fn with_a_silent_bank(order: OrderPlaced) -> OrderPlaced {
+    OrderPlaced { card: "silent".into(), ..order }
+}
+
 fn is_cancelled(end: &Event, why: CancelReason) -> bool {
     matches!(end, Event::Cancelled(cancelled) if cancelled.reason == why)
 }
 
 #[tokio::test]
 async fn a_good_order_is_completed() {
-    always_ends(placed(), |end| matches!(end, Event::Completed(_))).await;
+    always_ends(placed(), Late, |end| matches!(end, Event::Completed(_))).await;
 }
 
 #[tokio::test]
 async fn an_order_with_a_blocked_card_is_cancelled() {
     let order = with_a_blocked_card(placed());
-    let histories = always_ends(order, |end| is_cancelled(end, CancelReason::PaymentDeclined)).await;
+    let histories = always_ends(order, Late, |end| is_cancelled(end, CancelReason::PaymentDeclined)).await;
     assert!(
         varies(&histories, |event| matches!(event, Event::Released(_))),
         "the decline always came first, or never"
@@ -227,7 +272,7 @@ async fn an_order_with_a_blocked_card_is_cancelled() {
 #[tokio::test]
 async fn an_order_out_of_stock_is_cancelled() {
     let histories =
-        always_ends(out_of_stock(placed()), |end| is_cancelled(end, CancelReason::OutOfStock)).await;
+        always_ends(out_of_stock(placed()), Late, |end| is_cancelled(end, CancelReason::OutOfStock)).await;
     assert!(
         varies(&histories, |event| matches!(event, Event::Refunded(_))),
         "the rejection always came first, or never"
@@ -237,9 +282,46 @@ async fn an_order_out_of_stock_is_cancelled() {
 #[tokio::test]
 async fn an_order_with_both_is_cancelled() {
     let order = with_a_blocked_card(out_of_stock(placed()));
-    let histories = always_ends(order, |end| matches!(end, Event::Cancelled(_))).await;
+    let histories = always_ends(order, Late, |end| matches!(end, Event::Cancelled(_))).await;
     assert!(
         varies(&histories, |event| is_cancelled(event, CancelReason::OutOfStock)),
+        "one reason always won"
+    );
+}
+
+#[tokio::test]
+async fn a_good_order_ends_once_whenever_its_deadline_passes() {
+    let histories = always_ends(placed(), Anytime, |end| {
+        matches!(end, Event::Completed(_)) || is_cancelled(end, CancelReason::PaymentOverdue)
+    })
+    .await;
+    assert!(varies(&histories, |event| matches!(event, Event::Completed(_))), "one end always won");
+    let in_vain = |happened: &Vec<Event>| {
+        let overdue = happened.iter().any(|event| matches!(event, Event::Overdue(_)));
+        overdue && happened.iter().any(|event| matches!(event, Event::Completed(_)))
+    };
+    assert!(histories.iter().any(in_vain), "an answer never came at the very moment");
+}
+
+#[tokio::test]
+async fn a_bad_order_is_cancelled_once_whenever_its_deadline_passes() {
+    for order in
+        [with_a_blocked_card(placed()), out_of_stock(placed()), with_a_blocked_card(out_of_stock(placed()))]
+    {
+        always_ends(order, Anytime, |end| matches!(end, Event::Cancelled(_))).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_whose_bank_does_not_answer_is_cancelled() {
+    always_ends(with_a_silent_bank(placed()), Anytime, |end| is_cancelled(end, CancelReason::PaymentOverdue))
+        .await;
+    let histories = always_ends(with_a_silent_bank(out_of_stock(placed())), Anytime, |end| {
+        matches!(end, Event::Cancelled(_))
+    })
+    .await;
+    assert!(
+        varies(&histories, |event| matches!(event, Event::Declined(d) if d.reason == DeclineReason::Overdue)),
         "one reason always won"
     );
 }

@@ -188,6 +188,9 @@ pub enum BooksError {
         /// What contradicts what.
         reason: String,
     },
+    /// Whoever has to be asked before an entry can be made does not answer.
+    #[error("{0} does not answer")]
+    Unanswered(&'static str),
     /// SQLite failed: a full disk, a lock held too long.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),

@@ -87,6 +87,16 @@ pub struct OrderPlaced {
     pub total_cents: u64,
 }
 
+/// The payment has not answered in time.
+#[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "order.payment-overdue", version = 1, flow = order_id)]
+pub struct PaymentOverdue {
+    /// Which order.
+    pub order_id: OrderId,
+    /// Whose.
+    pub customer: String,
+}
+
 /// The card was charged.
 #[derive(Clone, Debug, PartialEq, Eq, Event, Serialize, Deserialize, JsonSchema)]
 #[event(name = "payment.captured", version = 1, flow = order_id)]
@@ -121,6 +131,8 @@ pub enum DeclineReason {
     OverLimit,
     /// There was no need to: the goods were known to be missing.
     OutOfStock,
+    /// The bank had not answered in time.
+    Overdue,
 }
 
 /// The money was given back.
@@ -223,6 +235,8 @@ pub struct OrderCancelled {
 pub enum CancelReason {
     /// The card could not be charged.
     PaymentDeclined,
+    /// The bank did not answer in time.
+    PaymentOverdue,
     /// The goods were missing.
     OutOfStock,
 }

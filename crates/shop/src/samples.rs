@@ -33,6 +33,10 @@ fn items() -> Vec<Item> {
     [("grinder", 1), ("mug", 2)].map(|(sku, quantity)| Item { sku: sku.into(), quantity }).to_vec()
 }
 
+pub(crate) fn overdue() -> PaymentOverdue {
+    PaymentOverdue { order_id: order_id(), customer: CUSTOMER.into() }
+}
+
 pub(crate) fn captured() -> PaymentCaptured {
     PaymentCaptured { order_id: order_id(), customer: CUSTOMER.into(), amount_cents: 14_700 }
 }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub http_addr_file: Option<PathBuf>,
     /// `SHOP_BOOKS_DIR`: the folder of the books. `shop-books` unless told.
     pub books_dir: PathBuf,
+    /// `SHOP_PAYMENT_DEADLINE_MS`: how long a payment may take to answer; 30,000 unless told.
+    pub payment_deadline: Duration,
     /// `SHOP_PAUSE_MS`: how long a handler waits between its entry in the books and its return; 0 unless told.
     ///
     /// For experiments only: it widens the gap in which a crash leaves an effect without its event.
@@ -37,7 +39,10 @@ impl Settings {
 
     fn from_lookup(env: impl Fn(&str) -> Option<String>) -> laban::Result<Self> {
         let http_addr = env("SHOP_HTTP_ADDR").unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-        let pause = env("SHOP_PAUSE_MS").unwrap_or_else(|| "0".to_owned());
+        let millis = |name, default: &str| {
+            let value = env(name).unwrap_or_else(|| default.to_owned());
+            Ok::<_, Error>(Duration::from_millis(parse(name, value, "it is a whole number of milliseconds")?))
+        };
         Ok(Self {
             http_addr: parse(
                 "SHOP_HTTP_ADDR",
@@ -46,11 +51,8 @@ impl Settings {
             )?,
             http_addr_file: env("SHOP_HTTP_ADDR_FILE").map(PathBuf::from),
             books_dir: env("SHOP_BOOKS_DIR").unwrap_or_else(|| "shop-books".to_owned()).into(),
-            pause: Duration::from_millis(parse(
-                "SHOP_PAUSE_MS",
-                pause,
-                "it is a whole number of milliseconds",
-            )?),
+            payment_deadline: millis("SHOP_PAYMENT_DEADLINE_MS", "30000")?,
+            pause: millis("SHOP_PAUSE_MS", "0")?,
         })
     }
 }
@@ -69,13 +71,16 @@ mod tests {
         assert_eq!(settings.http_addr.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.books_dir, PathBuf::from("shop-books"));
         assert_eq!((settings.http_addr_file, settings.pause), (None, Duration::ZERO));
+        assert_eq!(settings.payment_deadline, Duration::from_secs(30));
     }
 
     #[test]
     fn a_bad_value_names_its_variable_and_what_would_do() {
-        for (name, value, hint) in
-            [("SHOP_HTTP_ADDR", "8080", "127.0.0.1:8080"), ("SHOP_PAUSE_MS", "1s", "milliseconds")]
-        {
+        for (name, value, hint) in [
+            ("SHOP_HTTP_ADDR", "8080", "127.0.0.1:8080"),
+            ("SHOP_PAYMENT_DEADLINE_MS", "half a minute", "milliseconds"),
+            ("SHOP_PAUSE_MS", "1s", "milliseconds"),
+        ] {
             let error = Settings::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(name) && text.contains(value) && text.contains(hint), "{text}");

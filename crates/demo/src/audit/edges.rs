@@ -29,12 +29,16 @@ pub fn edges_of_flow(flow: &Flow) -> Vec<Edge> {
 }
 
 /// The edges of a trace, from parents and children alone: the span that sent an event, the span that handled it, and the
-/// spans below that sent what came of it; sorted. What a handler did in vain (the work was done before) is none.
+/// spans below that sent what came of it; sorted. A deadline's run begins a trace, and is linked to the span that sent the
+/// event. What a handler did in vain (the work was done before) is none.
 pub fn edges_of_trace(trace: &Trace) -> Vec<Edge> {
     let handled = trace.spans.iter().filter(|span| span.kind == SpanKind::Consumer);
     let took_effect = handled.filter(|span| !matches!(span.outcome.as_deref(), Some("duplicate" | "left")));
     sorted(took_effect.flat_map(|handled| {
-        let sent_by = trace.parent(handled).filter(|parent| parent.kind == SpanKind::Producer);
+        let sent_by = trace
+            .parent(handled)
+            .or_else(|| trace.linked(handled))
+            .filter(|parent| parent.kind == SpanKind::Producer);
         let cause = sent_by.and_then(|sent| sent.message_id.clone()).unwrap_or_else(|| "?".to_owned());
         let edge = |event: Option<String>| Edge {
             cause: cause.clone(),
@@ -68,6 +72,7 @@ mod tests {
         Span {
             id: id.into(),
             parent: parent.map(str::to_owned),
+            linked: None,
             service: "payment".into(),
             name: String::new(),
             kind,
@@ -101,6 +106,17 @@ mod tests {
         let trace = Trace { spans, ..Trace::default() };
         assert_eq!(edges_of_trace(&trace), [edge("?", None)]);
         assert_eq!(trace.orphans().count(), 1);
+    }
+
+    #[test]
+    fn a_run_that_begins_a_trace_is_below_what_it_is_linked_to() {
+        let mut trace =
+            Trace { spans: vec![span("1", None, SpanKind::Producer, "placed")], ..Trace::default() };
+        let mut late = span("2", None, SpanKind::Consumer, "placed");
+        late.linked = Some("1".into());
+        trace.join(Trace { spans: vec![late], ..Trace::default() });
+        assert_eq!(edges_of_trace(&trace), [edge("placed", None)]);
+        assert_eq!(trace.orphans().count(), 0);
     }
 
     #[test]

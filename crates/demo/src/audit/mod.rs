@@ -9,6 +9,7 @@ mod spans;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use laban_flow::Step;
 use laban_wire::FlowId;
 
 pub use books::compare_books;
@@ -29,6 +30,8 @@ pub struct Audit {
     pub completed: BTreeSet<FlowId>,
     /// Those that ended with `order.cancelled`, and nothing else.
     pub cancelled: BTreeSet<FlowId>,
+    /// Flows in which a deadline passed.
+    pub overdue: usize,
     /// Requests that were refused, as they should.
     pub rejected_at_http: usize,
     /// Dead letters that stand.
@@ -69,6 +72,15 @@ pub fn audit(plan: &Plan, placed: &[Placed], history: &History, books: &Path) ->
     audit.books_balanced = findings.is_empty();
     audit.findings.extend(findings.into_iter().map(|finding| format!("books: {finding}")));
     Ok(audit)
+}
+
+/// Whether the step is what a handler with a deadline did.
+fn has_deadline(history: &History, step: &Step) -> bool {
+    let (Some(handler), Some(on)) = (&step.handler, &step.on) else { return false };
+    let reactions = history.mesh().reactions.to(on).iter();
+    reactions
+        .filter(|one| one.service == step.service && one.handler == *handler)
+        .any(|one| one.deadline.is_some())
 }
 
 type Orders<'p> = BTreeMap<FlowId, &'p Placed>;
@@ -127,12 +139,17 @@ impl Audit {
             self.findings
                 .push(format!("flow {id}: {} cannot be read: {}", unreadable.subject, unreadable.reason));
         }
+        // Each run that a deadline started begins a trace.
+        let late = flow.steps.iter().filter(|step| has_deadline(history, step)).count();
+        self.overdue += usize::from(late > 0);
         if let Some(answered) = &placed.trace_id
-            && flow.traces() != [answered]
+            && (flow.traces().first() != Some(&answered.as_str()) || flow.traces().len() != 1 + late)
         {
             let traces = flow.traces().join(", ");
-            self.findings
-                .push(format!("flow {id}: trace {answered} was answered, its records are of {traces}"));
+            self.findings.push(format!(
+                "flow {id}: trace {answered} was answered, its records are of {traces}; {late} runs were started by a \
+                 deadline"
+            ));
         }
         self.ending(history, id, placed);
     }

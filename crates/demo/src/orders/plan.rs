@@ -39,6 +39,15 @@ pub struct Plan {
 impl Plan {
     /// Plans `flows` orders that become flows, and some that are refused at the door.
     pub fn new(flows: usize, seed: u64) -> Self {
+        Self::of(flows, seed, 0)
+    }
+
+    /// The same, with some whose bank never answers: for a shop that does not wait for long.
+    pub fn with_silent_banks(flows: usize, seed: u64) -> Self {
+        Self::of(flows, seed, 2)
+    }
+
+    fn of(flows: usize, seed: u64, silent: usize) -> Self {
         let mut maker = Maker { rng: Rng::with_seed(seed), seed, made: 0 };
         let share = |percent: usize| flows * percent / 100;
         let contended = share(6).max(10).min(flows / 3);
@@ -48,6 +57,7 @@ impl Plan {
         orders.extend((0..share(8)).map(|_| maker.out_of_stock("sold-out")));
         orders.extend((0..share(2)).map(|_| maker.out_of_stock("unheard-of")));
         orders.extend((0..share(4)).map(|_| maker.both()));
+        orders.extend((0..share(silent)).map(|_| maker.silent()));
         orders.extend((0..share(5)).map(|_| maker.repeated()));
         orders.extend((0..contended).map(|_| maker.contended()));
         orders.extend(ODD_IDS.iter().take(share(8)).map(|id| maker.odd(id)));
@@ -66,6 +76,12 @@ impl Plan {
     pub fn plain(flows: usize, seed: u64) -> Self {
         let mut maker = Maker { rng: Rng::with_seed(seed), seed, made: 0 };
         Self { orders: (0..flows).map(|_| maker.plain()).collect(), contended_completed: 0 }
+    }
+
+    /// Plans orders whose bank never answers.
+    pub fn silent(flows: usize, seed: u64) -> Self {
+        let mut maker = Maker { rng: Rng::with_seed(seed), seed, made: 0 };
+        Self { orders: (0..flows).map(|_| maker.silent()).collect(), contended_completed: 0 }
     }
 
     /// One of each kind of order that is refused at the door.
@@ -127,6 +143,12 @@ impl Maker {
     fn both(&mut self) -> Order {
         let body = Body { card: "declined".into(), ..self.with_missing("sold-out") };
         self.order("a blocked card, goods that are missing", body, Ending::Cancelled(None))
+    }
+
+    fn silent(&mut self) -> Order {
+        let body = Body { card: self.pick(["silent", "silent-visa"]).into(), ..self.body() };
+        let ending = Ending::Cancelled(Some(CancelReason::PaymentOverdue));
+        self.order("a bank that never answers", body, ending)
     }
 
     fn contended(&mut self) -> Order {
@@ -215,6 +237,9 @@ mod tests {
             assert_eq!(plan.flows(), flows);
             assert!(plan.completed() <= flows);
         }
+        let silent =
+            |plan: &Plan| plan.orders.iter().filter(|order| order.what.contains("never answers")).count();
+        assert_eq!([Plan::new(200, 7), Plan::with_silent_banks(200, 7)].map(|plan| silent(&plan)), [0, 4]);
         let plan = Plan::new(200, 7);
         assert!(plan.refused() >= 16, "{}", plan.refused());
         assert_eq!(plan.contended_completed, 7);

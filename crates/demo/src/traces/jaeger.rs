@@ -164,6 +164,7 @@ impl SpanBody {
         };
         Span {
             parent: self.parent(trace_id).map(str::to_owned),
+            linked: self.linked(trace_id).map(str::to_owned),
             service,
             kind,
             message_id: tag("messaging.message.id"),
@@ -172,6 +173,11 @@ impl SpanBody {
             id: self.span_id,
             name: self.operation_name,
         }
+    }
+
+    fn linked(&self, trace_id: &str) -> Option<&str> {
+        let elsewhere = self.references.iter().find(|reference| reference.trace_id != trace_id);
+        elsewhere.map(|reference| reference.span_id.as_str())
     }
 
     /// By Jaeger's own rule: the span it is a child of; else the first one of its trace that it follows from, for a parent

@@ -135,6 +135,8 @@ pub struct Span {
     pub id: String,
     /// The span it is a child of.
     pub parent: Option<String>,
+    /// The span of another trace that it is linked to.
+    pub linked: Option<String>,
     /// The service that it is of.
     pub service: String,
     /// What it is called.
@@ -169,6 +171,17 @@ impl Trace {
     /// The span that this one is a child of.
     pub fn parent(&self, span: &Span) -> Option<&Span> {
         self.span(span.parent.as_deref()?)
+    }
+
+    /// The span that a deadline's run is linked to, where it begins a trace; of several that were joined.
+    pub fn linked(&self, span: &Span) -> Option<&Span> {
+        self.span(span.linked.as_deref().filter(|_| span.parent.is_none())?)
+    }
+
+    /// Takes in another trace of the same flow.
+    pub fn join(&mut self, other: Self) {
+        self.spans.extend(other.spans);
+        self.warnings.extend(other.warnings);
     }
 
     /// Spans whose parent is not in the trace.

@@ -117,6 +117,7 @@ fn read(span: &Proto, service: &str) -> Span {
     let attribute = |key| text(&span.attributes, key);
     Span {
         id: hex(&span.span_id),
+        linked: span.links.iter().find(|link| link.trace_id != span.trace_id).map(|link| hex(&link.span_id)),
         parent: (!span.parent_span_id.is_empty()).then(|| hex(&span.parent_span_id)),
         service: service.to_owned(),
         name: span.name.clone(),

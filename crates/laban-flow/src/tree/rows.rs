@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use laban_wire::{DEAD, EventId, RETRYING};
+use laban_wire::{DEAD, EventId, EventType, RETRYING};
 
 use super::TreeStyle;
 use super::paint::Kind;
@@ -136,10 +136,7 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
             branch,
             label: format!("{} {}", plain(&awaited.service), if style.ascii { "..." } else { "…" }),
             cells: [plain(&awaited.handler), String::new(), String::new(), String::new(), String::new()],
-            note: match awaited.next_at {
-                None => "awaited".to_owned(),
-                Some(at) => format!("awaited; next attempt due {}", stamp(at)),
-            },
+            note: waiting(awaited),
         },
         Node::Unreadable(message) => Row {
             kind: Kind::Unreadable,
@@ -151,6 +148,16 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
                 shortened(plain(&note), LONGEST_NOTE, style.ascii)
             },
         },
+    }
+}
+
+/// Until when a reaction may take, and for what it waits.
+fn waiting(awaited: &Awaited) -> String {
+    let unless: Vec<_> = awaited.unless.iter().map(EventType::as_str).collect();
+    match (awaited.next_at, awaited.due_at) {
+        (Some(at), _) => format!("awaited; next attempt due {}", stamp(at)),
+        (None, Some(at)) => format!("awaited, unless {} comes; due {}", unless.join(" or "), stamp(at)),
+        (None, None) => "awaited".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use laban_flow::{Error, Flow, Mesh, Since};
 use laban_testkit::Broker;
 use laban_wire::metadata;
 
-use crate::history::{History, declared};
+use crate::history::{History, declared, give_up};
 use crate::live::{Live, Outcome, home};
 
 #[tokio::test]
@@ -52,6 +52,29 @@ async fn an_at_least_once_handler_says_so() -> Outcome {
     let live = Live::with(&[counting.clone()]).await?;
     let all: Vec<_> = Mesh::discover(&live.client).await?.reactions.iter().cloned().collect();
     assert_eq!(all, [counting]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deadline_says_what_it_waits_for_and_its_timers_are_no_home() -> Outcome {
+    let live = Live::with(&[give_up()]).await?;
+    let timers = stream::Config {
+        name: "ORDER_TIMERS".into(),
+        subjects: vec!["_timers.order.*.*.*".into(), "_due.order.*.*".into()],
+        metadata: [(metadata::TIMERS.to_owned(), "order".to_owned())].into(),
+        ..Default::default()
+    };
+    live.js.create_stream(timers).await?;
+    let cancelling = consumer::pull::Config {
+        durable_name: Some("order_give_up-unless_payment_captured".into()),
+        metadata: [(metadata::CANCELS.to_owned(), "order/give_up".to_owned())].into(),
+        ..Default::default()
+    };
+    live.js.create_consumer_on_stream(cancelling, "ORDER").await?;
+    let mesh = Mesh::discover(&live.client).await?;
+    assert!(mesh.homes.iter().all(|home| home.stream != "ORDER_TIMERS"), "{:?}", mesh.homes);
+    let all: Vec<_> = mesh.reactions.iter().cloned().collect();
+    assert_eq!((all, mesh.problems), (vec![give_up()], Vec::new()));
     Ok(())
 }
 

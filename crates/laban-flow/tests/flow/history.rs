@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use laban_flow::{Declared, Flow, Reactions, Since};
+use laban_flow::{Deadline, Declared, Flow, Reactions, Since};
 use laban_wire::{EventId, FlowId, HEADER, Meta, Reaction, Stored, TRACEPARENT, TraceParent};
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 /// Messages of one flow, each a millisecond after the one before, in a stream per service.
+#[derive(Clone)]
 pub(crate) struct History {
     pub(crate) flow: FlowId,
     pub(crate) messages: Vec<Stored>,
@@ -126,8 +127,16 @@ pub(crate) fn declared(service: &str, handler: &str, on: &str, compensates: &[&s
         compensates: compensates.iter().map(|event| event.parse().unwrap()).collect(),
         emits: Vec::new(),
         since: Since::Ever,
+        deadline: None,
         at_least_once: false,
     }
+}
+
+/// A handler that says that a payment does not answer, a minute after the order.
+pub(crate) fn give_up() -> Declared {
+    let unless = ["payment.captured", "payment.declined"].map(|event| event.parse().unwrap()).to_vec();
+    let deadline = Some(Deadline { unless, within: std::time::Duration::from_secs(60) });
+    Declared { deadline, ..declared("order", "give_up", "order.placed", &[]) }
 }
 
 /// Who reacts to what in the shop.

@@ -52,5 +52,8 @@ fn it_can_be_read_back() {
     assert_eq!(serde_json::from_str::<Flow>(&text).unwrap(), flow);
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&json["state"], &json["ended_at"]), (&json!("running"), &Value::Null));
-    assert_eq!(keys(&json["awaited"][0]), ["cause", "event", "handler", "next_at", "service"]);
+    assert_eq!(
+        keys(&json["awaited"][0]),
+        ["cause", "due_at", "event", "handler", "next_at", "service", "unless"]
+    );
 }

@@ -53,6 +53,11 @@ impl Live {
         if !names.is_empty() {
             said.insert(metadata::COMPENSATES.to_owned(), names.join(" "));
         }
+        if let Some(deadline) = &declared.deadline {
+            let unless: Vec<_> = deadline.unless.iter().map(|event| event.as_str()).collect();
+            said.insert(metadata::UNLESS.to_owned(), unless.join(" "));
+            said.insert(metadata::WITHIN_MS.to_owned(), deadline.within.as_millis().to_string());
+        }
         if declared.at_least_once {
             said.insert(metadata::AT_LEAST_ONCE.to_owned(), "true".to_owned());
         }

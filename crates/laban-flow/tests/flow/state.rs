@@ -1,7 +1,7 @@
 use laban_flow::{Reactions, Since, State};
 use laban_wire::EventId;
 
-use crate::history::{History, cancelled, declared, dispatched, shop};
+use crate::history::{History, cancelled, declared, dispatched, give_up, shop};
 
 fn reactions() -> Reactions {
     shop().into_iter().collect()
@@ -130,6 +130,36 @@ fn nobody_can_tell_what_an_at_least_once_handler_owes() {
     let mut telemetry = declared("metering", "count", "order.placed", &[]);
     telemetry.at_least_once = true;
     assert_eq!(history.flow(&Reactions::from_iter([telemetry])).state, State::Completed);
+}
+
+#[test]
+fn a_deadline_is_awaited_until_it_has_a_record_or_what_it_waits_for_is_there() {
+    let reactions = Reactions::from_iter([give_up()]);
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    let flow = history.flow(&reactions);
+    assert_eq!((flow.state, flow.awaited.len()), (State::Running, 1));
+    let awaited = &flow.awaited[0];
+    assert_eq!(awaited.due_at, Some(flow.steps[0].at + time::Duration::minutes(1)));
+    assert_eq!(awaited.unless.len(), 2);
+    history.retrying("order", placed, "order.placed", "give_up", 1);
+    assert_eq!(history.flow(&reactions).state, State::Running, "a failed attempt settles nothing");
+
+    let mut answered = history.clone();
+    answered.reaction("payment.declined", placed, "order.placed", "charge");
+    let flow = answered.flow(&reactions);
+    assert_eq!((flow.state, flow.awaited.as_slice()), (State::Completed, &[][..]));
+    let mut garbled = history.clone();
+    garbled.store("payment.captured", &[("Laban", "id=?")], "{}");
+    assert_eq!(
+        garbled.flow(&reactions).state,
+        State::Completed,
+        "whoever looks for it by its subject finds it"
+    );
+
+    history.reaction("order.payment-overdue", placed, "order.placed", "give_up");
+    let flow = history.flow(&reactions);
+    assert_eq!((flow.state, flow.awaited.as_slice()), (State::Completed, &[][..]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use laban_flow::{Reactions, TreeStyle};
 use laban_wire::EventId;
 
-use crate::history::{History, cancelled, declared, dispatched, shop};
+use crate::history::{History, cancelled, declared, dispatched, give_up, shop};
 
 const PLAIN: TreeStyle = TreeStyle { ascii: false, colour: false };
 const ASCII: TreeStyle = TreeStyle { ascii: true, colour: false };
@@ -35,6 +35,14 @@ fn a_compensated_flow() {
     assert!(coloured.contains("\x1b[33mcompensated\x1b[0m"), "{coloured}");
     let bare = strip(&coloured);
     assert_eq!(bare, flow.to_tree(PLAIN), "colours change no column");
+}
+
+#[test]
+fn a_flow_whose_deadline_is_awaited() {
+    let mut history = History::new("4711");
+    history.root("order.placed");
+    let reactions = Reactions::from_iter([give_up(), declared("payment", "charge", "order.placed", &[])]);
+    assert_golden("deadline", &history.flow(&reactions).to_tree(PLAIN));
 }
 
 #[test]

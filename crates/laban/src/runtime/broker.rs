@@ -6,19 +6,21 @@ use async_nats::{Client, Event};
 use laban_wire::{ConnectError, ConnectSettings, ServiceName};
 use tokio::sync::watch;
 
-use super::home;
 use super::link::Link;
 use super::patience::{Patience, Trouble, ask};
+use super::{home, timers};
 use crate::Error;
 use crate::config::Config;
+use crate::definition::Definition;
 
 /// The oldest server with atomic batches, which an outcome of several events needs.
 const OLDEST: (i64, i64, i64) = (2, 12, 0);
 
-/// Connects, and finds or makes the home stream: what a start waits for.
+/// Connects, and finds or makes the service's streams: what a start waits for.
 pub(crate) async fn reach(
     service: &ServiceName,
     settings: ConnectSettings,
+    definitions: &[Definition],
     config: &Config,
 ) -> Result<Link, Error> {
     let patience = Patience::of(config.connect_timeout);
@@ -26,6 +28,7 @@ pub(crate) async fn reach(
     patience.until("JetStream", || check(service, &link)).await?;
     let context = link.context();
     patience.until("the home stream", || home::ensure(service, &context, config)).await?;
+    patience.until("the timer stream", || timers::ensure(service, definitions, &context, config)).await?;
     Ok(link)
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
-use laban_wire::metadata::{AT_LEAST_ONCE, COMPENSATES, EMITS, EVENT, HANDLER, REDRIVES, SERVICE};
-use laban_wire::{EventType, REDRIVE, ServiceName, error_chain, home_stream};
+use laban_wire::metadata::{
+    AT_LEAST_ONCE, CANCELS, COMPENSATES, DUE, EMITS, EVENT, HANDLER, REDRIVES, SERVICE, UNLESS, WITHIN_MS,
+};
+use laban_wire::{EventType, REDRIVE, ServiceName, Timer, error_chain, home_stream};
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
@@ -23,6 +25,39 @@ pub(crate) struct Position {
     /// The stream it is on.
     pub(crate) stream: Arc<str>,
     config: pull::Config,
+}
+
+/// What all positions have in common.
+fn durable(
+    name: String,
+    filter_subject: String,
+    metadata: HashMap<String, String>,
+    config: &Config,
+) -> pull::Config {
+    pull::Config {
+        durable_name: Some(name),
+        filter_subject,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: config.ack_wait,
+        max_ack_pending: MAX_ACK_PENDING,
+        // Attempts are counted in records; the broker is to deliver for as long as it takes.
+        max_deliver: -1,
+        metadata,
+        ..pull::Config::default()
+    }
+}
+
+fn beginning(definition: &Definition) -> DeliverPolicy {
+    match definition.start {
+        Start::Oldest => DeliverPolicy::All,
+        Start::Now => DeliverPolicy::New,
+    }
+}
+
+/// The home stream of the service that an event is named after.
+pub(crate) fn home_of(event: &EventType) -> Arc<str> {
+    // An event's name is that of a service, checked when it was made.
+    event.service().parse().map_or_else(|_| "".into(), |owner| home_stream(&owner).into())
 }
 
 impl Position {
@@ -49,27 +84,52 @@ impl Position {
         if !definition.fenced {
             metadata.insert(AT_LEAST_ONCE.to_owned(), "true".to_owned());
         }
+        if let Some(deadline) = &definition.deadline {
+            let unless = join(&mut deadline.unless.iter().map(EventType::to_string));
+            metadata.insert(UNLESS.to_owned(), unless);
+            metadata.insert(WITHIN_MS.to_owned(), deadline.within_ms().to_string());
+        }
         // Service and event names have no `_`, handlers no `-` or `.`: the parts cannot run into each other.
         let name = format!("{service}_{}_{}", definition.name, event.as_str().replace('.', "_"));
-        // An event's name is that of a service, checked when it was made.
-        let stream = event.service().parse().map_or_else(|_| "".into(), |owner| home_stream(&owner).into());
         Self {
-            stream,
+            stream: home_of(event),
             config: pull::Config {
-                durable_name: Some(name),
                 description: Some(format!("{service}: {} reacts to {event}", definition.name)),
-                filter_subject: format!("{event}.*"),
-                deliver_policy: match definition.start {
-                    Start::Oldest => DeliverPolicy::All,
-                    Start::Now => DeliverPolicy::New,
-                },
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: config.ack_wait,
-                max_ack_pending: MAX_ACK_PENDING,
-                // Attempts are counted in records; the broker is to deliver for as long as it takes.
-                max_deliver: -1,
-                metadata,
-                ..pull::Config::default()
+                deliver_policy: beginning(definition),
+                ..durable(name, format!("{event}.*"), metadata, config)
+            },
+        }
+    }
+
+    /// The position of a handler's deadline at an event that it waits for.
+    pub(crate) fn of_awaited(
+        service: &ServiceName,
+        definition: &Definition,
+        event: &EventType,
+        config: &Config,
+    ) -> Self {
+        let handler = &definition.name;
+        // No handler's name has a `-`, so this is no position of one.
+        let name = format!("{service}_{handler}-unless_{}", event.as_str().replace('.', "_"));
+        let metadata = HashMap::from([(CANCELS.to_owned(), format!("{service}/{handler}"))]);
+        Self {
+            stream: home_of(event),
+            config: pull::Config {
+                description: Some(format!("{service}: {event} is what the deadline of {handler} waits for")),
+                deliver_policy: beginning(definition),
+                ..durable(name, format!("{event}.*"), metadata, config)
+            },
+        }
+    }
+
+    /// The service's position at its timers that are due.
+    pub(crate) fn of_due(service: &ServiceName, config: &Config) -> Self {
+        let metadata = HashMap::from([(DUE.to_owned(), service.to_string())]);
+        Self {
+            stream: Timer::stream_of(service).into(),
+            config: pull::Config {
+                description: Some(format!("{service}: deadlines that have passed")),
+                ..durable(format!("{service}__due"), Timer::all_due(service), metadata, config)
             },
         }
     }
@@ -77,19 +137,13 @@ impl Position {
     /// The service's position at the redrives in its own home stream.
     pub(crate) fn of_redrives(service: &ServiceName, config: &Config) -> Self {
         let event = EventType::system(service, REDRIVE);
+        let metadata = HashMap::from([(REDRIVES.to_owned(), service.to_string())]);
         Self {
             stream: home_stream(service).into(),
             config: pull::Config {
-                // An empty handler's name, which no handler can have.
-                durable_name: Some(format!("{service}__redrive")),
                 description: Some(format!("{service}: dead letters handed back to their handlers")),
-                filter_subject: format!("{event}.*"),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: config.ack_wait,
-                max_ack_pending: MAX_ACK_PENDING,
-                max_deliver: -1,
-                metadata: HashMap::from([(REDRIVES.to_owned(), service.to_string())]),
-                ..pull::Config::default()
+                // An empty handler's name, which no handler can have.
+                ..durable(format!("{service}__redrive"), format!("{event}.*"), metadata, config)
             },
         }
     }

@@ -88,6 +88,10 @@ macro_rules! points {
 points! {
     /// A delivery has come.
     Received = "received",
+    /// The event that a due timer was set for was read.
+    InputRead = "input-read",
+    /// A handler's deadline has passed, and what it waits for has not come.
+    Looked = "looked",
     /// What is known of its flow was recalled, or read.
     Recalled = "recalled",
     /// The handler is about to run.
@@ -110,6 +114,10 @@ points! {
     Remembered = "remembered",
     /// It is known whether a flow has begun; whoever asked has not heard.
     Begun = "begun",
+    /// Timers are about to be stopped.
+    BeforePurge = "before-purge",
+    /// Timers were stopped, or may have been.
+    AfterPurge = "after-purge",
     /// The delivery is about to be answered: done, again later, or never again.
     BeforeAck = "before-ack",
     /// That answer is with the broker.

@@ -89,6 +89,14 @@ impl Handling {
         }
     }
 
+    /// Does what the task asks for, unless it has been done, which only the home stream can tell.
+    pub(super) async fn react_late(&self, task: &Task<'_>) {
+        let _running = self.running.acquire().await;
+        let mut known = self.core.recall(task.flow(), true, false).await;
+        self.attempt_until_settled(task, task.delivery.delivered > 1, &mut known).await;
+        self.core.memory.put(task.flow().clone(), known);
+    }
+
     pub(super) async fn attempt_until_settled(&self, task: &Task<'_>, redelivered: bool, known: &mut Known) {
         let mut redelivered = self.definition.fenced && redelivered;
         loop {
@@ -130,7 +138,7 @@ impl Handling {
     }
 
     /// A message that is not an event becomes a dead letter of the flow that its subject names.
-    async fn unreadable(&self, delivery: &Delivery, invalid: &InvalidMessage) {
+    pub(super) async fn unreadable(&self, delivery: &Delivery, invalid: &InvalidMessage) {
         let Some(message) = letters::stand_in(delivery, &self.event) else {
             // Nothing to file it under. It stays in its stream; say where.
             tracing::error!(

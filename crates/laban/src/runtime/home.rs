@@ -38,43 +38,53 @@ fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
 
 /// Finds or makes the home stream, and refuses one that is not as the commit needs it.
 pub(crate) async fn ensure(service: &ServiceName, context: &Context, config: &Config) -> Result<(), Trouble> {
+    find_or_make(service, context, "home", &wanted(service, config), drift).await
+}
+
+/// Finds or makes a stream of the service, and refuses one that falls short of what is wanted.
+pub(super) async fn find_or_make(
+    service: &ServiceName,
+    context: &Context,
+    what: &str,
+    wanted: &StreamConfig,
+    drift: fn(&StreamConfig, &StreamConfig) -> Vec<String>,
+) -> Result<(), Trouble> {
     let refuse = |reason: String| Error::Broker { service: service.to_string(), reason };
-    let wanted = wanted(service, config);
-    let holder = holder(context, &wanted.subjects[0]).await.map_err(|error| {
-        error.told(refuse(format!("the broker's streams cannot be listed: {}", error.reason)))
-    })?;
-    if let Some(other) = holder.filter(|holder| *holder != wanted.name) {
-        let owner = owner(context, &other).await;
-        return Err(Trouble::Lasting(refuse(format!(
-            "its subjects {} already belong to stream {other}{owner}, and its home would be stream {}: two services \
-             cannot share a name; rename one, or delete the other stream",
-            wanted.subjects[0], wanted.name
-        ))));
+    for subjects in &wanted.subjects {
+        let holder = holder(context, subjects).await.map_err(|error| {
+            error.told(refuse(format!("the broker's streams cannot be listed: {}", error.reason)))
+        })?;
+        if let Some(other) = holder.filter(|holder| *holder != wanted.name) {
+            let owner = owner(context, &other).await;
+            return Err(Trouble::Lasting(refuse(format!(
+                "its subjects {subjects} already belong to stream {other}{owner}, and its {what} would be stream {}: two \
+                 services cannot share a name; rename one, or delete the other stream",
+                wanted.name
+            ))));
+        }
     }
     let found = match info(context, &wanted.name).await {
         Ok(found) => found,
         Err(error) if error.code == Some(ErrorCode::STREAM_NOT_FOUND) => {
             let subject = format!("STREAM.CREATE.{}", wanted.name);
-            let created: Info = ask(context.clone(), &subject, &wanted).await.map_err(|error| {
-                error.told(refuse(format!(
-                    "its home stream {} could not be made: {}",
-                    wanted.name, error.reason
-                )))
+            let created: Info = ask(context.clone(), &subject, wanted).await.map_err(|error| {
+                let reason = format!("its {what} stream {} could not be made: {}", wanted.name, error.reason);
+                error.told(refuse(reason))
             })?;
-            tracing::info!(%service, stream = wanted.name, "home stream made");
+            tracing::info!(%service, stream = wanted.name, "{what} stream made");
             created
         }
         Err(error) => {
-            let reason = format!("its home stream {} cannot be seen: {}", wanted.name, error.reason);
+            let reason = format!("its {what} stream {} cannot be seen: {}", wanted.name, error.reason);
             return Err(error.told(refuse(reason)));
         }
     };
-    let drift = drift(&found.config, &wanted);
+    let drift = drift(&found.config, wanted);
     if drift.is_empty() {
         return Ok(());
     }
     Err(Trouble::Lasting(refuse(format!(
-        "its home stream {} is not as it needs it: {}; change it with `nats stream edit {}`, or set the service's own \
+        "its {what} stream {} is not as it needs it: {}; change it with `nats stream edit {}`, or set the service's own \
          settings to match",
         wanted.name,
         drift.join("; "),
@@ -86,48 +96,65 @@ async fn info(context: &Context, stream: &str) -> Result<Info, Unanswered> {
     ask(context.clone(), &format!("STREAM.INFO.{stream}"), &()).await
 }
 
-/// In what the stream falls short. More than was asked for (a longer retention, more replicas) is no fault: an operator
-/// may raise them first.
-fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
-    let mut drift = Vec::new();
-    let mut must = |holds: bool, what: String| {
+/// In what a stream falls short. More than was asked for (a longer retention, more replicas) is no fault: an operator may
+/// raise them first.
+pub(super) struct Drift(pub(super) Vec<String>);
+
+impl Drift {
+    /// In what any stream of a service may. Its metadata `key` says whose `what` it is.
+    pub(super) fn of(found: &StreamConfig, wanted: &StreamConfig, key: &str, what: &str) -> Self {
+        let mut drift = Self(Vec::new());
+        let owner = found.metadata.get(key);
+        drift.must(
+            owner.is_none_or(|owner| Some(owner) == wanted.metadata.get(key)),
+            format!("it is the {what} of service {}", owner.map_or("?", String::as_str)),
+        );
+        drift.must(owner.is_some(), format!("it lacks the metadata {key}={}", wanted.metadata[key]));
+        drift.must(
+            found.subjects == wanted.subjects,
+            format!("it takes subjects {}, not {}", found.subjects.join(", "), wanted.subjects.join(", ")),
+        );
+        drift.must(found.max_messages_per_subject <= 0, "it limits the messages per subject".to_owned());
+        drift.must(!found.allow_message_ttl, "it allows messages to expire one by one".to_owned());
+        let wire = found.metadata.get(WIRE).map_or("none", String::as_str);
+        drift.must(
+            owner.is_none() || wire == WIRE_VERSION,
+            format!("its wire format is {wire}, not {WIRE_VERSION}"),
+        );
+        drift.must(!found.sealed, "it is sealed".to_owned());
+        drift.must(!found.no_ack, "it does not acknowledge".to_owned());
+        drift.must(
+            found.storage == wanted.storage,
+            format!("it is kept in {:?}, not {:?} (LABAN_STORAGE)", found.storage, wanted.storage),
+        );
+        drift.must(
+            found.num_replicas >= wanted.num_replicas,
+            format!("it has {} replicas, not {} (LABAN_REPLICAS)", found.num_replicas, wanted.num_replicas),
+        );
+        drift
+    }
+
+    pub(super) fn must(&mut self, holds: bool, what: String) {
         if !holds {
-            drift.push(what);
+            self.0.push(what);
         }
-    };
-    let owner = found.metadata.get(SERVICE);
-    must(
-        owner.is_none_or(|owner| Some(owner) == wanted.metadata.get(SERVICE)),
-        format!("it is the home of service {}", owner.map_or("?", String::as_str)),
+    }
+}
+
+fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
+    let mut drift = Drift::of(found, wanted, SERVICE, "home");
+    drift.must(found.retention == RetentionPolicy::Limits, "its retention is not `limits`".to_owned());
+    drift.must(
+        found.discard == DiscardPolicy::New,
+        "it discards old messages when full, not new ones".to_owned(),
     );
-    must(owner.is_some(), format!("it lacks the metadata {SERVICE}={}", wanted.metadata[SERVICE]));
-    must(
-        found.subjects == wanted.subjects,
-        format!("it takes subjects {}, not {}", found.subjects.join(", "), wanted.subjects.join(", ")),
-    );
-    must(found.retention == RetentionPolicy::Limits, "its retention is not `limits`".to_owned());
-    must(found.discard == DiscardPolicy::New, "it discards old messages when full, not new ones".to_owned());
-    must(found.max_messages_per_subject <= 0, "it limits the messages per subject".to_owned());
-    must(found.allow_direct, "direct get is not allowed".to_owned());
-    must(found.allow_atomic_publish, "atomic batches are not allowed".to_owned());
-    // Either could erase records that the fence rests on.
-    must(!found.allow_rollup, "it allows rollups".to_owned());
-    must(!found.allow_message_ttl, "it allows messages to expire one by one".to_owned());
-    let wire = found.metadata.get(WIRE).map_or("none", String::as_str);
-    must(owner.is_none() || wire == WIRE_VERSION, format!("its wire format is {wire}, not {WIRE_VERSION}"));
-    must(!found.sealed, "it is sealed".to_owned());
-    must(!found.no_ack, "it does not acknowledge".to_owned());
-    must(
-        found.storage == wanted.storage,
-        format!("it is kept in {:?}, not {:?} (LABAN_STORAGE)", found.storage, wanted.storage),
-    );
-    must(
-        found.num_replicas >= wanted.num_replicas,
-        format!("it has {} replicas, not {} (LABAN_REPLICAS)", found.num_replicas, wanted.num_replicas),
-    );
+    drift.must(found.allow_direct, "direct get is not allowed".to_owned());
+    drift.must(found.allow_atomic_publish, "atomic batches are not allowed".to_owned());
+    // They could erase records that the fence rests on.
+    drift.must(!found.allow_rollup, "it allows rollups".to_owned());
     let keeps_long_enough =
         found.max_age.is_zero() || (!wanted.max_age.is_zero() && found.max_age >= wanted.max_age);
-    must(
+    drift.must(
         keeps_long_enough,
         format!(
             "it keeps records {}, not {} (LABAN_RETENTION_DAYS)",
@@ -135,7 +162,7 @@ fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
             days(wanted.max_age)
         ),
     );
-    drift
+    drift.0
 }
 
 fn days(age: Duration) -> String {

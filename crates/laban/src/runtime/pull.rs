@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::consumers::Position;
+use super::deadlines::Due;
 use super::delivery::Delivery;
 use super::faults::point;
 use super::handling::Handling;
@@ -48,6 +49,12 @@ pub(crate) enum Worker {
     Handling(Arc<Handling>),
     /// Redrives, for all of them.
     Redriving(Arc<Redriving>),
+    /// Events, for a handler with a deadline: they set its timer.
+    Arming(Arc<Handling>),
+    /// Events that the deadline of a handler waits for: they stop its timers.
+    Cancelling(Arc<Handling>),
+    /// Timers that are due, for all handlers with a deadline.
+    Due(Arc<Due>),
 }
 
 impl Worker {
@@ -56,6 +63,9 @@ impl Worker {
         let core = match self {
             Self::Handling(handling) => handling.definition.fenced.then_some(&handling.core)?,
             Self::Redriving(redriving) => &redriving.handlings.first()?.core,
+            Self::Due(due) => &due.handlings.first()?.core,
+            // Neither touches the service's records.
+            Self::Arming(_) | Self::Cancelling(_) => return None,
         };
         Some(core.turns.line_up(delivery.flow()?))
     }
@@ -65,6 +75,9 @@ impl Worker {
         match self {
             Self::Handling(handling) => handling.settle(delivery, turn).await,
             Self::Redriving(redriving) => Box::pin(redriving.settle(delivery, turn)).await,
+            Self::Arming(handling) => Box::pin(handling.arm(delivery)).await,
+            Self::Cancelling(handling) => Box::pin(handling.cancel(delivery)).await,
+            Self::Due(due) => Box::pin(due.settle(delivery, turn)).await,
         }
         point!(Finished);
     }

@@ -4,13 +4,13 @@
 //! handler then does is committed like any other outcome, once, and begins a new trace that is linked to the old one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::HeaderMap;
-use laban_wire::{Dead, EventType, Message, Reaction, ReadError, Redrive, Stored};
+use laban_wire::{Dead, EventType, Message, Reaction, Redrive, Stored};
 
 use super::delivery::Delivery;
 use super::handling::{Handling, Task};
+use super::not_now::NotNow;
 use super::turns::Turn;
 use crate::telemetry::{Trace, propagation};
 
@@ -29,19 +29,8 @@ impl Redriving {
         if let Some(turn) = &mut turn {
             turn.come().await;
         }
-        match self.redrive(&delivery).await {
-            Ok(()) => {}
-            Err(NotNow::Broker(reason)) => {
-                tracing::warn!(service = %any.core.service, %reason, "redrive waits for the broker");
-                delivery.answers.again_in(Duration::from_secs(1)).await;
-            }
-            Err(NotNow::Never(reason)) => {
-                tracing::error!(
-                    service = %any.core.service, subject = delivery.stored.subject, seq = delivery.stored.seq,
-                    %reason, "redrive refused"
-                );
-                delivery.answers.give_up(&reason).await;
-            }
+        if let Err(not_now) = self.redrive(&delivery).await {
+            not_now.answer("redrive", &any.core.service, &delivery).await;
         }
     }
 
@@ -61,41 +50,23 @@ impl Redriving {
         let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
         let (input, message) = input_of(handling, dead, &asked).await?;
 
+        // What the handler's deadline waits for may have come since it gave up.
+        if handling.has_come(flow).await? {
+            delivery.answers.ack().await;
+            return Ok(());
+        }
         let published_in = propagation::extract(message.trace, &input.headers);
         let parent = propagation::extract(record.trace, &delivery.stored.headers);
         let again = delivery.instead(input);
         let task = Task::new(&handling.handler, &again, message, Trace::New { parent, published_in });
-        let _running = handling.running.acquire().await;
         // The redrive itself must be known.
-        let mut known = core.recall(flow, true, false).await;
-        handling.attempt_until_settled(&task, delivery.delivered > 1, &mut known).await;
-        core.memory.put(flow.clone(), known);
+        handling.react_late(&task).await;
         Ok(())
     }
 
     fn handler(&self, asked: &Reaction) -> Result<&Arc<Handling>, String> {
         let found = self.handlings.iter().find(|one| *one.handler == *asked.handler && one.event == asked.on);
         found.ok_or_else(|| format!("no handler `{}` reacts to {} here", asked.handler, asked.on))
-    }
-}
-
-/// Why a redrive did not come to an attempt.
-enum NotNow {
-    /// The broker did not answer.
-    Broker(String),
-    /// It asks for what is not there.
-    Never(String),
-}
-
-impl From<String> for NotNow {
-    fn from(reason: String) -> Self {
-        Self::Never(reason)
-    }
-}
-
-impl From<ReadError> for NotNow {
-    fn from(error: ReadError) -> Self {
-        Self::Broker(error.to_string())
     }
 }
 

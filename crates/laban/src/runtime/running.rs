@@ -13,6 +13,7 @@ use super::append::Appender;
 use super::commit::Committer;
 use super::consumers::Position;
 use super::core::Core;
+use super::deadlines::Due;
 use super::drafts::Drafting;
 use super::handling::Handling;
 use super::link::Link;
@@ -91,7 +92,7 @@ impl Running {
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let reached = broker::reach(&service, broker, &config);
+        let reached = broker::reach(&service, broker, &definitions, &config);
         let link = signals.unless_stopped(service.as_str(), reached).await?;
 
         let metrics = Metrics::of(service.as_str());
@@ -250,6 +251,8 @@ struct Starting<'a> {
 
 /// Redrives that are worked on at a time.
 const REDRIVES: usize = 16;
+/// Timers that are stopped, or looked at when they are due, at a time. Handlers have limits of their own.
+const TIMERS: usize = 64;
 
 impl Starting<'_> {
     /// Starts all handlers.
@@ -271,10 +274,12 @@ impl Starting<'_> {
                     handling.metrics.clone(),
                     work.stop.clone(),
                 ));
-                self.pull(&work, Worker::Handling(Arc::clone(&handling)), position, limit);
+                let worker = if definition.deadline.is_some() { Worker::Arming } else { Worker::Handling };
+                self.pull(&work, worker(Arc::clone(&handling)), position, limit);
                 handlings.push(handling);
             }
         }
+        self.deadlines(&work, &handlings);
         if !handlings.is_empty() {
             let position = Position::of_redrives(&self.core.service, &self.core.config);
             let redrive = EventType::system(&self.core.service, REDRIVE);
@@ -282,6 +287,27 @@ impl Starting<'_> {
             self.pull(&work, Worker::Redriving(redriving), position, REDRIVES);
         }
         work
+    }
+
+    /// What handlers with a deadline have besides: the events that they wait for, and the timers that are due.
+    fn deadlines(&self, work: &Work, handlings: &[Arc<Handling>]) {
+        let (service, config) = (&self.core.service, &self.core.config);
+        let late = handlings.iter().filter(|one| one.definition.deadline.is_some());
+        let handlings: Vec<_> = late.cloned().collect();
+        for (index, one) in handlings.iter().enumerate() {
+            // A handler of several events waits for the same with each of them.
+            if handlings[..index].iter().any(|other| other.handler == one.handler) {
+                continue;
+            }
+            for event in one.definition.deadline.iter().flat_map(|deadline| &deadline.unless) {
+                let position = Position::of_awaited(service, &one.definition, event, config);
+                self.pull(work, Worker::Cancelling(Arc::clone(one)), position, TIMERS);
+            }
+        }
+        if !handlings.is_empty() {
+            let due = Arc::new(Due { handlings });
+            self.pull(work, Worker::Due(due), Position::of_due(service, config), TIMERS);
+        }
     }
 
     fn handling(

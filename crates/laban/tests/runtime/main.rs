@@ -3,6 +3,7 @@
 
 mod beginning;
 mod bench;
+mod deadlines;
 mod foreign;
 mod groups;
 mod joins;

@@ -6,11 +6,15 @@ use laban_testkit::Broker;
 
 use crate::bench::*;
 
+const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
 async fn charge(order: OrderPlaced) -> PaymentCaptured {
     PaymentCaptured { order_id: order.order_id }
 }
 
 async fn needy(_: OrderPlaced, _: State<String>, _: Cause) {}
+
+async fn needless(_: OrderPlaced) {}
 
 #[derive(Default)]
 struct Nothing;
@@ -42,6 +46,19 @@ fn handlers_that_do_not_fit_together() {
     refused(service("audit").on(needy), &["`needy`", "State<alloc::string::String>", ".state("]);
     refused(service("audit").on(async |_: OrderPlaced| {}), &["closure", ".named("]);
     refused(service("audit").on(folding.at_least_once()), &["`folding`", "at_least_once", "Flow<"]);
+    let second = std::time::Duration::from_secs(1);
+    refused(
+        service("audit").on(needless.unless::<PaymentCaptured>(second).at_least_once()),
+        &["`needless`", "at_least_once", "deadline", "leave one out"],
+    );
+    refused(
+        service("audit").on(needless.unless::<PaymentCaptured>(std::time::Duration::ZERO)),
+        &["`needless`", "deadline after 0ns", "from a millisecond"],
+    );
+    refused(
+        service("audit").on(needless.unless::<OrderPlaced>(second)),
+        &["`needless`", "unless order.placed follows", "another event"],
+    );
     refused(service("Payment").on(charge), &["`Payment`"]);
     refused(service("payment"), &["no handler"]);
     assert!(service("audit").on((async |_: OrderPlaced| {}).named("note")).contract().is_ok());
@@ -85,6 +102,27 @@ async fn a_home_stream_that_falls_short() {
     for hint in ["PAYMENT", "discards old", "atomic", "1.0 days, not 30.0 days", "nats stream edit PAYMENT"] {
         assert!(error.contains(hint), "{hint:?} is not in: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_timer_stream_that_could_lose_deadlines() {
+    let bench = Bench::start().await;
+    let forgetful = stream::Config {
+        name: "AUDIT_TIMERS".into(),
+        subjects: vec!["_timers.audit.*.*.*".into(), "_due.audit.*.*".into()],
+        max_age: std::time::Duration::from_secs(86_400),
+        metadata: [("laban.timers".to_owned(), "audit".to_owned())].into(),
+        ..Default::default()
+    };
+    bench.jetstream().create_stream(forgetful).await.unwrap();
+    let patient = || bench.service("audit").on(needless.unless::<PaymentCaptured>(DAY));
+    let error = start_error(patient()).await;
+    for hint in ["timer stream AUDIT_TIMERS", "workqueue", "schedule", "old", "nats stream edit AUDIT_TIMERS"]
+    {
+        assert!(error.contains(hint), "{hint:?} is not in: {error}");
+    }
+    let error = start_error(patient().setting("LABAN_RETENTION_DAYS", 1)).await;
+    assert!(error.contains("`needless`") && error.contains("LABAN_RETENTION_DAYS"), "{error}");
 }
 
 #[tokio::test]

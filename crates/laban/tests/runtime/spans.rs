@@ -8,6 +8,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 
 use crate::bench::*;
+use crate::deadlines::{Answered, give_up};
 
 /// Every span that has ended. The process has one global provider; spans of a test are told apart by their trace.
 #[derive(Clone, Debug, Default)]
@@ -124,4 +125,28 @@ async fn a_redrive_begins_a_new_trace_that_is_linked_to_the_old_one() {
         "linked to what published it"
     );
     assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+}
+
+#[tokio::test]
+async fn a_run_that_a_deadline_started_begins_a_new_trace_that_is_linked_to_the_old_one() {
+    LazyLock::force(&SPANS);
+    let bench = Bench::start().await;
+    let handler = give_up.unless::<Answered>(std::time::Duration::from_millis(1));
+    let order = bench.service("order").emits::<OrderPlaced>().on(handler).start().await.unwrap();
+    let placed = OrderPlaced { order_id: "4711".into(), amount_cents: 1 };
+    let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
+    let records = bench.until_record("order", "4711", "payment-overdue").await;
+    let old = trace(&receipt.trace_id.clone().unwrap(), 1).await;
+    assert_eq!(old.len(), 1, "setting the timer is no span");
+    let overdue = records.last().unwrap().trace.unwrap();
+    let new = trace(&format!("{:032x}", overdue.trace_id), 2).await;
+    assert_ne!(new[0].span_context.trace_id(), old[0].span_context.trace_id());
+    assert_eq!(
+        (new[0].name.as_ref(), new[0].parent_span_id),
+        ("process order.placed.{flow}", SpanId::INVALID)
+    );
+    let (linked, published_by) = (&new[0].links[0].span_context, &old[0].span_context);
+    assert_eq!((linked.trace_id(), linked.span_id()), (published_by.trace_id(), published_by.span_id()));
+    assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+    assert_eq!(new[1].name, "send order.payment-overdue.{flow}");
 }

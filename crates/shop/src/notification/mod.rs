@@ -67,6 +67,7 @@ impl News {
             Self::Cancelled(OrderCancelled { order_id, customer, reason }) => {
                 let why = match reason {
                     CancelReason::PaymentDeclined => "your card was declined",
+                    CancelReason::PaymentOverdue => "your bank did not answer in time",
                     CancelReason::OutOfStock => "we do not have what you ordered",
                 };
                 (order_id, customer, "cancelled", format!("We are sorry: {why}."))

@@ -3,7 +3,7 @@
 use laban::{BoxError, Event, Flow, FlowState, Record};
 
 use crate::events::{
-    CancelReason, OrderCancelled, OrderCompleted, OrderId, ParcelDispatched, PaymentDeclined,
+    CancelReason, DeclineReason, OrderCancelled, OrderCompleted, OrderId, ParcelDispatched, PaymentDeclined,
     PaymentRefunded, RejectReason, StockRejected, StockReleased,
 };
 
@@ -60,7 +60,7 @@ impl Report {
 /// Where an order stands: all that was reported about it, in whatever order.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
-    declined: bool,
+    declined: Option<DeclineReason>,
     refunded: bool,
     rejected: Option<RejectReason>,
     released: bool,
@@ -77,7 +77,7 @@ enum Verdict {
 impl Standing {
     fn note(&mut self, report: &Report) {
         match report {
-            Report::Declined(_) => self.declined = true,
+            Report::Declined(declined) => self.declined = Some(declined.reason),
             Report::Refunded(_) => self.refunded = true,
             Report::Rejected(rejected) => self.rejected = Some(rejected.reason),
             Report::Released(_) => self.released = true,
@@ -87,7 +87,7 @@ impl Standing {
 
     /// How the order ends, if that is decided now and was not before.
     fn verdict(&self) -> Option<Verdict> {
-        let no_money_kept = self.declined || self.refunded;
+        let no_money_kept = self.declined.is_some() || self.refunded;
         let no_goods_held = self.rejected.is_some() || self.released;
         if self.ended {
             None
@@ -100,11 +100,12 @@ impl Standing {
         }
     }
 
-    /// What came first: the goods were missing, or the card was declined.
+    /// What came first: the goods were missing, or the card was not charged.
     fn reason(&self) -> CancelReason {
-        match self.rejected {
-            Some(RejectReason::OutOfStock) => CancelReason::OutOfStock,
-            Some(RejectReason::PaymentDeclined) | None => CancelReason::PaymentDeclined,
+        match (self.rejected, self.declined) {
+            (Some(RejectReason::OutOfStock), _) => CancelReason::OutOfStock,
+            (_, Some(DeclineReason::Overdue)) => CancelReason::PaymentOverdue,
+            _ => CancelReason::PaymentDeclined,
         }
     }
 }
@@ -123,7 +124,6 @@ impl FlowState for Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::DeclineReason;
     use crate::samples::{
         cancelled, completed, declined, dispatched, emitted, placed, refunded, rejected, released, so_far,
     };
@@ -190,6 +190,12 @@ mod tests {
             Report::Rejected(rejected(RejectReason::PaymentDeclined)),
         ];
         ends_once(&reports, Ending::Cancelled(cancelled(CancelReason::PaymentDeclined))).await;
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_bank_did_not_answer_is_cancelled_for_that() {
+        let reports = [Report::Declined(declined(DeclineReason::Overdue)), Report::Released(released())];
+        ends_once(&reports, Ending::Cancelled(cancelled(CancelReason::PaymentOverdue))).await;
     }
 
     #[tokio::test]

@@ -1,24 +1,29 @@
 //! The order service is where a flow begins, over HTTP, and where it ends.
 
 mod close;
+mod give_up;
 mod http;
 mod idempotency;
 mod problem;
 mod request;
 mod trace;
 
-use laban::{Error, Service};
+use std::time::Duration;
+
+use laban::{Error, Handler as _, Service};
 
 use crate::events::OrderPlaced;
 use crate::settings::Settings;
 
 pub use close::{Ending, Report, Standing, close};
+pub use give_up::{PaymentAnswered, give_up};
 pub use idempotency::IdempotencyKey;
 pub use request::{Invalid, LineRequest, OrderRequest, limits};
 
-/// The service.
-pub fn service() -> Service {
-    Service::new("order").on(close).emits::<OrderPlaced>()
+/// The service. A payment may take so long to answer.
+pub fn service(payment_deadline: Duration) -> Service {
+    let give_up = give_up.unless::<PaymentAnswered>(payment_deadline);
+    Service::new("order").on(close).on(give_up).emits::<OrderPlaced>()
 }
 
 /// Takes orders until the service stops; then answers what was asked, and drains.
@@ -28,7 +33,7 @@ pub fn service() -> Service {
 pub async fn run(settings: &Settings) -> laban::Result<()> {
     // An address that is taken is found before anything else is started.
     let listener = http::bind(settings).await?;
-    let running = match service().start().await {
+    let running = match service(settings.payment_deadline).start().await {
         // Nothing was begun, so there is nothing to finish.
         Err(Error::Stopped { .. }) => return Ok(()),
         started => started?,

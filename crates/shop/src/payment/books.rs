@@ -1,6 +1,7 @@
 //! The payment books: what each card may be charged, and what became of each order's payment.
 
 use std::path::Path;
+use std::time::Duration;
 
 use laban::EventId;
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
@@ -13,9 +14,15 @@ use crate::settings::Settings;
 
 const NAME: &str = "payment";
 
+/// How long one waits for a bank.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// The payment books.
 #[derive(Clone, Debug)]
-pub struct Books(Database);
+pub struct Books {
+    database: Database,
+    patience: Duration,
+}
 
 /// What came of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +34,8 @@ pub enum Charge {
     },
     /// It was not.
     Declined(DeclineReason),
+    /// It was not: the order was declined as [overdue](PaymentState::Overdue) before.
+    TooLate,
 }
 
 impl Books {
@@ -35,13 +44,13 @@ impl Books {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(settings: &Settings) -> laban::Result<Self> {
-        Database::open(settings, NAME, create).map(Self)
+        Ok(Self { database: Database::open(settings, NAME, create)?, patience: PATIENCE })
     }
 
     /// Charges `card` for an order, once.
     ///
     /// # Errors
-    /// When the order was charged under another key, or the books cannot be written.
+    /// When the order was charged under another key, the bank does not answer, or the books cannot be written.
     pub async fn charge(
         &self,
         key: EventId,
@@ -50,7 +59,22 @@ impl Books {
         total_cents: u64,
     ) -> Result<Charge, BooksError> {
         let order = order_id.clone();
-        self.0.enter(key, "charge", order_id, move |tx| charge(tx, &order, &card, total_cents)).await
+        let work = move |tx: &Transaction<'_>| charge(tx, &order, &card, total_cents);
+        let charged = self.database.enter(key, "charge", order_id, work).await;
+        if matches!(charged, Err(BooksError::Unanswered(_))) {
+            tokio::time::sleep(self.patience).await;
+        }
+        charged
+    }
+
+    /// Declines the payment of an order that was not charged yet, once. Says whether it did: an order that was charged or
+    /// declined is left alone, and so is one that is voided, whose charge will say so.
+    ///
+    /// # Errors
+    /// When the order was overdue under another key, or the books cannot be written.
+    pub async fn decline_overdue(&self, key: EventId, order_id: &OrderId) -> Result<bool, BooksError> {
+        let order = order_id.clone();
+        self.database.enter(key, "overdue", order_id, move |tx| decline_overdue(tx, &order)).await
     }
 
     /// Gives back what an order was charged, once; `None` when there is nothing to give back. An order that was not charged yet
@@ -60,7 +84,7 @@ impl Books {
     /// When the order was refunded under another key, or the books cannot be written.
     pub async fn refund(&self, key: EventId, order_id: &OrderId) -> Result<Option<u64>, BooksError> {
         let order = order_id.clone();
-        self.0.enter(key, "refund", order_id, move |tx| refund(tx, &order)).await
+        self.database.enter(key, "refund", order_id, move |tx| refund(tx, &order)).await
     }
 }
 
@@ -71,8 +95,12 @@ fn charge(
     total_cents: u64,
 ) -> Result<Charge, BooksError> {
     let charge = match account_of(tx, order_id)?.map(|account| account.state) {
-        None => decide(limit_of(tx, card)?, total_cents),
+        None => match limit_of(tx, card)? {
+            Some(limit_cents) => decide(limit_cents, total_cents),
+            None => return Err(BooksError::Unanswered("the bank")),
+        },
         Some(PaymentState::Voided) => Charge::Declined(DeclineReason::OutOfStock),
+        Some(PaymentState::Overdue) => Charge::TooLate,
         Some(state) => {
             return Err(BooksError::contradiction(order_id, format!("to be charged, but it is {state:?}")));
         }
@@ -80,6 +108,7 @@ fn charge(
     let (state, captured_cents) = match charge {
         Charge::Captured { amount_cents } => ("captured", amount_cents),
         Charge::Declined(_) => ("declined", 0),
+        Charge::TooLate => return Ok(charge),
     };
     tx.execute(
         "INSERT OR REPLACE INTO payments (order_id, state, captured_cents) VALUES (?, ?, ?)",
@@ -97,12 +126,24 @@ fn decide(limit_cents: u64, total_cents: u64) -> Charge {
     }
 }
 
-fn limit_of(tx: &Transaction<'_>, card: &str) -> rusqlite::Result<u64> {
+/// What the bank says about a card, if it says anything.
+fn limit_of(tx: &Transaction<'_>, card: &str) -> rusqlite::Result<Option<u64>> {
     tx.query_row(
         "SELECT limit_cents FROM cards WHERE substr(?, 1, length(prefix)) = prefix ORDER BY length(prefix) DESC LIMIT 1",
         [card],
         |row| row.get(0),
     )
+}
+
+fn decline_overdue(tx: &Transaction<'_>, order_id: &OrderId) -> Result<bool, BooksError> {
+    match account_of(tx, order_id)?.map(|account| account.state) {
+        None => {
+            tx.execute("INSERT INTO payments (order_id, state) VALUES (?, 'overdue')", [order_id.as_str()])?;
+            Ok(true)
+        }
+        Some(PaymentState::Overdue) => Err(BooksError::contradiction(order_id, "overdue for a second time")),
+        Some(_) => Ok(false),
+    }
 }
 
 fn refund(tx: &Transaction<'_>, order_id: &OrderId) -> Result<Option<u64>, BooksError> {
@@ -111,7 +152,7 @@ fn refund(tx: &Transaction<'_>, order_id: &OrderId) -> Result<Option<u64>, Books
         return Ok(None);
     };
     match account.state {
-        PaymentState::Declined => Ok(None),
+        PaymentState::Declined | PaymentState::Overdue => Ok(None),
         PaymentState::Captured => {
             tx.execute(
                 "UPDATE payments SET state = 'refunded', refunded_cents = captured_cents WHERE order_id = ?",
@@ -132,8 +173,10 @@ pub enum PaymentState {
     Captured,
     /// The money was not taken.
     Declined,
-    /// The money must not be taken.
+    /// The money must not be taken, and whoever is about to has to say so.
     Voided,
+    /// The money was not taken in time, and must not be any more.
+    Overdue,
     /// The money was taken and given back.
     Refunded,
 }
@@ -144,6 +187,7 @@ impl FromSql for PaymentState {
             "captured" => Ok(Self::Captured),
             "declined" => Ok(Self::Declined),
             "voided" => Ok(Self::Voided),
+            "overdue" => Ok(Self::Overdue),
             "refunded" => Ok(Self::Refunded),
             other => Err(unknown_state(other)),
         }
@@ -204,11 +248,11 @@ fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 #[cfg(test)]
 impl Books {
     pub(crate) fn in_memory() -> Self {
-        Self(Database::in_memory(create))
+        Self { database: Database::in_memory(create), patience: Duration::ZERO }
     }
 
     pub(crate) async fn accounts(&self) -> Vec<Account> {
-        self.0.read(accounts_in).await
+        self.database.read(accounts_in).await
     }
 
     /// The payment of the only order.

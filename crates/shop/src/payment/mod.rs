@@ -1,17 +1,22 @@
 //! Payment charges for an order, and gives the money back when there are no goods.
+//!
+//! Whatever comes first, an order's payment is captured or declined, once: the books decide.
 
 mod books;
 
 use laban::{Cause, Failure, Handler as _, Service, State};
 
-use crate::events::{OrderPlaced, PaymentCaptured, PaymentDeclined, PaymentRefunded, StockRejected};
+use crate::events::{
+    DeclineReason, OrderPlaced, PaymentCaptured, PaymentDeclined, PaymentOverdue, PaymentRefunded,
+    StockRejected,
+};
 use crate::settings::Settings;
 
 pub use books::{Account, Books, Charge, PaymentState, accounts};
 
 /// The service.
 pub fn service(books: Books) -> Service {
-    Service::new("payment").state(books).on(charge).on(refund.compensates::<PaymentCaptured>())
+    Service::new("payment").state(books).on(charge).on(void).on(refund.compensates::<PaymentCaptured>())
 }
 
 /// Runs the service until it is told to stop, then drains.
@@ -24,17 +29,30 @@ pub async fn run(settings: &Settings) -> laban::Result<()> {
 
 /// Charge for what was ordered, or say why not.
 ///
-/// When the goods turn out to be missing before this is reached, the card is left alone.
+/// When the goods turn out to be missing before this is reached, the card is left alone. When the order is declined as
+/// overdue before the bank answers, all is said.
 pub async fn charge(
     order: OrderPlaced,
     books: State<Books>,
     cause: Cause,
-) -> Result<PaymentCaptured, Failure<PaymentDeclined>> {
+) -> Result<Option<PaymentCaptured>, Failure<PaymentDeclined>> {
     let OrderPlaced { order_id, customer, card, total_cents, .. } = order;
     match books.charge(cause.idempotency_key, &order_id, card, total_cents).await? {
-        Charge::Captured { amount_cents } => Ok(PaymentCaptured { order_id, customer, amount_cents }),
+        Charge::Captured { amount_cents } => Ok(Some(PaymentCaptured { order_id, customer, amount_cents })),
         Charge::Declined(reason) => Err(PaymentDeclined { order_id, customer, reason }.into()),
+        Charge::TooLate => Ok(None),
     }
+}
+
+/// The order has waited long enough: if the card was not charged yet, it is not charged any more.
+pub async fn void(
+    overdue: PaymentOverdue,
+    books: State<Books>,
+    cause: Cause,
+) -> Result<Option<PaymentDeclined>, Failure> {
+    let PaymentOverdue { order_id, customer } = overdue;
+    let declined = books.decline_overdue(cause.idempotency_key, &order_id).await?;
+    Ok(declined.then_some(PaymentDeclined { order_id, customer, reason: DeclineReason::Overdue }))
 }
 
 /// There are no goods: give the money back, or see to it that it is never taken.
@@ -51,18 +69,24 @@ pub async fn refund(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{DeclineReason, RejectReason};
-    use crate::samples::{captured, cause, declined, placed, rejected};
+    use crate::events::RejectReason;
+    use crate::samples::{captured, cause, declined, overdue, placed, rejected};
 
     async fn charged(
         order: &OrderPlaced,
         books: &Books,
         cause: &Cause,
     ) -> Result<PaymentCaptured, PaymentDeclined> {
-        charge(order.clone(), State(books.clone()), cause.clone()).await.map_err(|failure| match failure {
-            Failure::Event(declined) => declined,
-            other => panic!("{other}"),
-        })
+        match charge(order.clone(), State(books.clone()), cause.clone()).await {
+            Ok(charged) => Ok(charged.expect("an order that was not overdue")),
+            Err(Failure::Event(declined)) => Err(declined),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn voided(books: &Books, cause: &Cause) -> Option<PaymentDeclined> {
+        let outcome = void(overdue(), State(books.clone()), cause.clone()).await;
+        outcome.unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     async fn refunded(books: &Books, cause: &Cause) -> Option<u64> {
@@ -119,6 +143,62 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_overdue_order_is_declined_and_its_card_left_alone() {
+        let books = Books::in_memory();
+        let (voiding, charging) = (cause(), cause());
+        for _ in 0..2 {
+            assert_eq!(voided(&books, &voiding).await, Some(declined(DeclineReason::Overdue)));
+            assert_eq!(charge(placed(), State(books.clone()), charging.clone()).await.unwrap(), None);
+        }
+        assert_eq!(refunded(&books, &cause()).await, None);
+        let account = books.account().await;
+        assert_eq!((account.state, account.captured_cents), (PaymentState::Overdue, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_decided_when_the_order_is_overdue_stays_so() {
+        for card in ["visa", "declined"] {
+            let books = Books::in_memory();
+            let order = OrderPlaced { card: card.into(), ..placed() };
+            let charging = cause();
+            let charge = charged(&order, &books, &charging).await;
+            assert_eq!(voided(&books, &cause()).await, None);
+            assert_eq!(charged(&order, &books, &charging).await, charge);
+        }
+        let books = Books::in_memory();
+        assert!(charged(&placed(), &books, &cause()).await.is_ok());
+        assert_eq!(refunded(&books, &cause()).await, Some(placed().total_cents));
+        assert_eq!(voided(&books, &cause()).await, None);
+        assert_eq!(books.account().await.state, PaymentState::Refunded);
+    }
+
+    #[tokio::test]
+    async fn an_order_without_goods_is_declined_by_its_charge_however_overdue() {
+        for card in ["visa", "silent"] {
+            let books = Books::in_memory();
+            let order = OrderPlaced { card: card.into(), ..placed() };
+            assert_eq!(refunded(&books, &cause()).await, None);
+            assert_eq!(voided(&books, &cause()).await, None);
+            assert_eq!(charged(&order, &books, &cause()).await, Err(declined(DeclineReason::OutOfStock)));
+            assert_eq!(books.account().await.captured_cents, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bank_that_does_not_answer_is_asked_again_until_the_order_is_overdue() {
+        let books = Books::in_memory();
+        let order = OrderPlaced { card: "silent-visa".into(), ..placed() };
+        let charging = cause();
+        for _ in 0..2 {
+            let silence = charge(order.clone(), State(books.clone()), charging.clone()).await;
+            assert!(matches!(silence, Err(Failure::Retry(_))), "{silence:?}");
+        }
+        assert_eq!(books.accounts().await, [], "nothing was entered");
+        assert_eq!(voided(&books, &cause()).await, Some(declined(DeclineReason::Overdue)));
+        assert_eq!(charge(order, State(books), charging).await.unwrap(), None);
+    }
+
+    #[tokio::test]
     async fn a_second_run_gives_the_first_result_and_changes_nothing() {
         let books = Books::in_memory();
         let (charging, refunding) = (cause(), cause());
@@ -158,6 +238,8 @@ mod tests {
             contract,
             serde_json::json!([
                 { "name": "charge", "consumes": ["order.placed"], "emits": ["payment.captured", "payment.declined"],
+                  "compensates": [] },
+                { "name": "void", "consumes": ["order.payment-overdue"], "emits": ["payment.declined"],
                   "compensates": [] },
                 { "name": "refund", "consumes": ["inventory.rejected"], "emits": ["payment.refunded"],
                   "compensates": ["payment.captured"] },
