@@ -58,6 +58,11 @@ impl Service {
         }
     }
 
+    /// The stream that it writes.
+    pub fn home(self) -> String {
+        self.name().to_uppercase()
+    }
+
     /// The path of its program.
     ///
     /// # Errors

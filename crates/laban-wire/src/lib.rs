@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+pub mod contract;
 mod error_chain;
 mod escape;
 mod event_id;

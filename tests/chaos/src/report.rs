@@ -91,6 +91,8 @@ pub struct Counts {
     pub dead_letters: usize,
     /// Effects that were found twice.
     pub duplicates_found: usize,
+    /// Those of them that are a handler's outcomes of one event.
+    pub reacted_twice: usize,
     /// What was accepted and is not there.
     pub lost: usize,
     /// How long after the last fault the last flow ended.
@@ -142,6 +144,7 @@ impl Report {
             leader_changes: seen.leader_changes,
             dead_letters: audit.dead_letters,
             duplicates_found: audit.count(Kind::Duplicate),
+            reacted_twice: audit.reacted_twice,
             lost: audit.count(Kind::Lost),
             ended_after_s: seen.ended_after.map(|after| after.as_secs_f64()),
         };
@@ -185,7 +188,7 @@ impl Report {
         match self.fence {
             Fence::On if !clean => Verdict::Bad,
             // A run that was caught has met enough.
-            Fence::Off if self.counts.duplicates_found > 0 => Verdict::Good,
+            Fence::Off if self.counts.reacted_twice > 0 => Verdict::Good,
             _ if !self.void.is_empty() => Verdict::Void,
             Fence::On => Verdict::Good,
             Fence::Off => Verdict::Bad,
@@ -265,7 +268,11 @@ impl Report {
             let name = fault.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
             row(name, times);
         }
-        row("duplicates found", &counts.duplicates_found);
+        let (duplicates, reactions) = (counts.duplicates_found, counts.reacted_twice);
+        row(
+            "duplicates found",
+            &format_args!("{duplicates}, of which {reactions} second outcomes of a handler"),
+        );
         row("lost", &counts.lost);
         row("violations", &self.violations.len());
         for violation in self.violations.iter().take(MOST_SHOWN) {

@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, progress: Progress) -> Outcome<Report> {
     let world = World::start(&brokers, settings, &logs).await?;
     stage.done(&format!("{} brokers and {} services are ready", brokers.len(), world.instances.len()));
 
-    let plan = Plan::new(settings.flows, settings.seed);
+    let plan = Plan::with_silent_banks(settings.flows, settings.seed);
     let (watch, done, stop) = (Arc::new(Watch::default()), Done::default(), CancellationToken::new());
     let besides = besides(&world, &watch, &client, &stop);
     let stage = progress.stage("placing orders under fire", plan.orders.len() as u64);
@@ -143,8 +143,8 @@ async fn read_in_full(client: &Client) -> Outcome<History> {
     let read = history.ids().map(|id| history.messages(id).len()).sum::<usize>() + history.strangers().len();
     let context = jetstream::new(client.clone());
     let mut held = 0;
-    for service in Service::ALL {
-        held += context.get_stream(service.name().to_uppercase()).await?.cached_info().state.messages;
+    for stream in Service::ALL.map(Service::home) {
+        held += context.get_stream(stream).await?.cached_info().state.messages;
     }
     if read as u64 != held {
         return Err(format!("{read} messages were read, the streams hold {held}").into());

@@ -9,6 +9,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::stream::ClusterInfo;
 use demo::Service;
 use futures_util::TryStreamExt as _;
+use laban_wire::metadata;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +44,8 @@ impl Watch {
     /// Looks once. What cannot be seen now, because a broker is away, is seen the next time.
     pub(crate) async fn look(&self, client: &Client) {
         let context = jetstream::new(client.clone());
-        for service in Service::ALL {
-            let Ok(stream) = context.get_stream(service.name().to_uppercase()).await else { continue };
+        for stream in Service::ALL.map(Service::home) {
+            let Ok(stream) = context.get_stream(stream).await else { continue };
             let info = stream.cached_info();
             self.seen().led(info.config.name.clone(), info.cluster.as_ref());
             let Ok(consumers) = stream.consumers().try_collect::<Vec<_>>().await else { continue };
@@ -52,13 +53,17 @@ impl Watch {
             for info in consumers {
                 let made = (info.name, info.created.to_string());
                 seen.led(format!("{} {}", made.0, made.1), info.cluster.as_ref());
+                // Others deliver what is no input of a handler: redrives, and what stops a timer.
+                if !info.config.metadata.contains_key(metadata::EVENT) {
+                    continue;
+                }
                 let deliveries = seen.deliveries.entry(made).or_default();
                 *deliveries = info.delivered.consumer_sequence.max(*deliveries);
             }
         }
     }
 
-    /// How often a broker delivered something: at least.
+    /// How often a broker delivered an input of a handler: at least.
     pub(crate) fn deliveries(&self) -> u64 {
         self.seen().deliveries.values().sum()
     }

@@ -15,7 +15,7 @@ use laban_wire::FlowId;
 pub use books::compare_books;
 pub use edges::{Edge, edges_of_flow, edges_of_trace};
 pub use endings::{End, ends};
-pub use reactions::repeated;
+pub use reactions::{Repeated, repeated};
 pub use spans::{SpanAudit, audit as audit_spans, compare};
 
 use crate::orders::{Expected, Placed, Plan};
@@ -63,9 +63,9 @@ pub fn audit(plan: &Plan, placed: &[Placed], history: &History, books: &Path) ->
         audit.flow(history, id, one);
     }
     audit.contended(plan, &orders);
-    let repeated = repeated(history);
-    audit.duplicates += repeated.len();
-    audit.findings.extend(repeated);
+    let Repeated { beginnings, reactions } = repeated(history);
+    audit.duplicates += beginnings.len() + reactions.len();
+    audit.findings.extend(beginnings.into_iter().chain(reactions));
     let due =
         audit.completed.iter().filter_map(|flow| Some((flow.clone(), orders.get(flow)?.order.total_cents)));
     let findings = compare_books(&due.collect(), history, &shop::audit::Audit::read(books)?);

@@ -4,11 +4,20 @@ use laban_wire::{Message, RETRYING};
 
 use crate::History;
 
-/// Reactions with more than one outcome, and flows that were begun more than once, in sentences; from every record there is.
+/// What happened more than once, in sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// Flows that were begun more than once.
+    pub beginnings: Vec<String>,
+    /// Reactions with more than one outcome.
+    pub reactions: Vec<String>,
+}
+
+/// What happened more than once, by every record there is.
 ///
 /// The shop's handlers have one outcome each: an event, or the note that there was none.
-pub fn repeated(history: &History) -> Vec<String> {
-    let mut findings = Vec::new();
+pub fn repeated(history: &History) -> Repeated {
+    let mut findings = Repeated::default();
     for id in history.ids() {
         let mut outcomes = BTreeMap::<_, Vec<String>>::new();
         let mut beginnings = 0;
@@ -28,12 +37,14 @@ pub fn repeated(history: &History) -> Vec<String> {
             }
         }
         if beginnings > 1 {
-            findings.push(format!("flow {id}: it was begun {beginnings} times"));
+            findings.beginnings.push(format!("flow {id}: it was begun {beginnings} times"));
         }
         for ((service, handler, cause), outcomes) in outcomes {
             if outcomes.len() > 1 {
                 let outcomes = outcomes.join(", ");
-                findings.push(format!("flow {id}: {service} {handler} reacted to {cause} with {outcomes}"));
+                findings
+                    .reactions
+                    .push(format!("flow {id}: {service} {handler} reacted to {cause} with {outcomes}"));
             }
         }
     }

@@ -7,6 +7,9 @@ use laban_flow::Flow;
 use laban_tests::Outcome;
 use serde::Serialize;
 
+/// The timers of the shop's one deadline.
+const TIMERS: &str = "ORDER_TIMERS";
+
 /// Of every reaction that there should be: inputs are what was handled, given up, or is still to come.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Accounts {
@@ -74,12 +77,12 @@ impl Accounts {
     }
 }
 
-/// What all consumers have not delivered yet, or not been told the end of.
+/// What all consumers have not delivered yet, or not been told the end of, and timers that wait.
 pub(crate) async fn pending(client: &Client) -> Outcome<u64> {
     let context = jetstream::new(client.clone());
-    let mut pending = 0;
-    for service in Service::ALL {
-        let stream = context.get_stream(service.name().to_uppercase()).await?;
+    let mut pending = context.get_stream(TIMERS).await?.cached_info().state.messages;
+    for stream in Service::ALL.map(Service::home) {
+        let stream = context.get_stream(stream).await?;
         let consumers: Vec<_> = stream.consumers().try_collect().await?;
         pending += consumers.iter().map(|info| info.num_pending + info.num_ack_pending as u64).sum::<u64>();
     }

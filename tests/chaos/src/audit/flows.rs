@@ -89,7 +89,7 @@ impl Audit {
 
 /// Whether a flow ended as its order should. Any order may end for want of a payment, if that came to be overdue.
 fn fits(end: End, expected: Ending, overdue: bool) -> bool {
-    end.fits(expected) || (overdue && end == End::Cancelled(Some(CancelReason::PaymentDeclined)))
+    end.fits(expected) || (overdue && end == End::Cancelled(Some(CancelReason::PaymentOverdue)))
 }
 
 /// Whether the first event is not the one that was acknowledged.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use demo::History;
-use demo::audit::{compare_books, repeated};
+use demo::audit::{Repeated, compare_books, repeated};
 use laban_tests::Outcome;
 use laban_wire::FlowId;
 use serde::Serialize;
@@ -62,6 +62,8 @@ pub(crate) struct Audit {
     pub(crate) events: usize,
     pub(crate) records: usize,
     pub(crate) dead_letters: usize,
+    /// Reactions with more than one outcome.
+    pub(crate) reacted_twice: usize,
     pub(crate) accounts: Accounts,
     pub(crate) violations: Vec<Violation>,
 }
@@ -74,9 +76,9 @@ pub(crate) fn audit(ledger: &Ledger, history: &History, books: &Path, pending: u
     for (id, entry) in &orders {
         audit.flow(history, id, entry);
     }
-    for repeated in repeated(history) {
-        audit.found(Kind::Duplicate, repeated);
-    }
+    let Repeated { beginnings, reactions } = repeated(history);
+    audit.reacted_twice = reactions.len();
+    audit.found_all(Kind::Duplicate, beginnings.into_iter().chain(reactions));
     audit.accounts = Accounts::of(history, pending);
     let wrong = audit.accounts.findings();
     audit.found_all(Kind::Accounts, wrong);

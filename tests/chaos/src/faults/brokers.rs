@@ -95,8 +95,8 @@ async fn step_down(track: &mut Track<'_>, client: &Client) -> bool {
     let subject = match track.rng.u8(..5) {
         0 => "$JS.API.META.LEADER.STEPDOWN".to_owned(),
         1 | 2 => {
-            let service = track.one_of(&Service::ALL).map_or("order", |service| service.name());
-            format!("$JS.API.STREAM.LEADER.STEPDOWN.{}", service.to_uppercase())
+            let service = track.one_of(&Service::ALL).copied().unwrap_or(Service::Order);
+            format!("$JS.API.STREAM.LEADER.STEPDOWN.{}", service.home())
         }
         _ => match consumer(track, client).await {
             Some((stream, name)) => format!("$JS.API.CONSUMER.LEADER.STEPDOWN.{stream}.{name}"),
@@ -115,7 +115,7 @@ async fn delete_consumer(track: &mut Track<'_>, client: &Client) -> bool {
 
 /// Some consumer of some home stream.
 async fn consumer(track: &mut Track<'_>, client: &Client) -> Option<(String, String)> {
-    let stream = track.one_of(&Service::ALL)?.name().to_uppercase();
+    let stream = track.one_of(&Service::ALL)?.home();
     let found = jetstream::new(client.clone()).get_stream(&stream).await.ok()?;
     let mut names: Vec<String> = found.consumer_names().try_collect().await.ok()?;
     // As the broker lists them, in no order.

@@ -26,8 +26,9 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_secs(3);
 /// How long a handler waits between its entry in the books and its outcome: where a crash, or a freeze, leaves one without
 /// the other.
 const PAUSE: Duration = Duration::from_millis(10);
-/// After this the order service reckons that a payment will never be answered. Longer than most faults, so that few are.
-const PAYMENT_DEADLINE: Duration = Duration::from_secs(20);
+/// After this the order service gives up on a payment. As long as the longest faults, so that some are overdue for no fault
+/// of the bank's.
+const PAYMENT_DEADLINE: Duration = Duration::from_secs(10);
 /// Instances of each service.
 const INSTANCES: usize = 2;
 /// How long ten processes may take to start.
