@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::client::{RequestError, RequestErrorKind};
 use async_nats::{Client, Message, Request};
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::Point;
@@ -73,11 +74,7 @@ async fn carry_out(point: Point) -> Option<Action> {
     tracing::warn!(target: TARGET, point = name, hit, %action, "fault");
     match action {
         Action::Abort => abort(),
-        Action::Freeze => {
-            signal_self(Signal::STOP);
-            // Any thread may take the signal; this one goes no further until all stand still.
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        Action::Freeze => freeze().await,
         Action::Pause(time) => pause(time).await,
         Action::LoseRequest | Action::LateRequest | Action::LoseAnswer => return Some(action),
     }
@@ -138,6 +135,17 @@ async fn pause(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Stands still until somebody sends SIGCONT. Any thread may take the signal, and on a busy machine not at once: what got
+/// here goes no further until the process was thawed.
+async fn freeze() {
+    let thawed = signal(SignalKind::from_raw(Signal::CONT.as_raw()));
+    signal_self(Signal::STOP);
+    match thawed {
+        Ok(mut thawed) => drop(thawed.recv().await),
+        Err(error) => tracing::error!(target: TARGET, %error, "a thaw cannot be heard"),
     }
 }
 
