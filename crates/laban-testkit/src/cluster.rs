@@ -160,7 +160,7 @@ impl Cluster {
 
     /// Waits until all nodes that run are healthy and follow one meta leader that sees them all, and all streams and
     /// consumers that they have a part in have a leader and a majority. If all nodes run, new streams find a place, too.
-    /// A frozen node runs, and is not healthy.
+    /// A frozen node runs, and is not healthy. Nobody can promise that no election comes right after.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! Whether nodes are a cluster, as their monitoring has it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{name, placing};
@@ -16,7 +18,8 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
     let Some(leader) = meta_leader(nodes).await else {
         return Some("they agree on no meta leader that runs".into());
     };
-    // A new leader answers, wrongly, before it knows all that the old ones did.
+    let mut leaders = HashMap::new();
+    // Who has not applied it all may not know of the streams that are looked at below.
     let end = end_of_log(&running, &leader).await;
     for (name, node) in &running {
         if meta_log(node).await["applied"].as_u64() < end {
@@ -33,12 +36,18 @@ pub(super) async fn lacks(nodes: &[Broker]) -> Option<String> {
                 return Some(format!("{other} is not up to date with the meta leader {leader}"));
             }
         }
-        // A group without a leader passes for healthy, and answers nobody.
+        // A group without a leader passes for healthy, and answers nobody. Just elected, it may not be the last.
         let Some(groups) = groups(node).await else {
             return Some(format!("{name} does not list its streams"));
         };
         if let Some(headless) = groups.iter().find(|group| !runs(&group.leader)) {
             return Some(format!("{} has no leader that runs", headless.what));
+        }
+        for group in &groups {
+            let leader = leaders.entry(group.what.clone()).or_insert_with(|| group.leader.clone());
+            if *leader != group.leader {
+                return Some(format!("{} is led by {leader}, or by {}", group.what, group.leader));
+            }
         }
         if let Some(few) = groups.iter().find(|group| !group.has_majority(runs)) {
             return Some(format!("{} has no majority that runs", few.what));
