@@ -43,16 +43,12 @@ impl Instance {
 
     /// Starts a program in an environment with nothing of the user's own.
     pub(crate) fn spawn(
-        mut process: ProcessBuilder,
+        process: ProcessBuilder,
         faults: &str,
         env: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Outcome<Self> {
-        let foreign =
-            |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
-            process = process.env_remove(name);
-        }
-        process = process
+        let process = process
+            .env_remove_prefixed(&["NATS_", "OTEL_", "LABAN_", "SHOP_"])
             .env("LABAN_FAULTS", faults)
             .env("LABAN_ACK_WAIT_MS", ACK_WAIT.as_millis().to_string())
             .env("LABAN_LOG", "json")

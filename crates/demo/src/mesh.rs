@@ -96,16 +96,11 @@ impl Mesh {
                 _ => {}
             }
         }
-        let mut process = Process::builder(program)
+        let process = Process::builder(program)
             .name(service.name())
-            .log_file(self.logs.join(format!("{}.log", service.name())));
-        // What the user's shell says about brokers and collectors is not meant for this mesh.
-        let foreign =
-            |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
-            process = process.env_remove(name);
-        }
-        let process = process
+            .log_file(self.logs.join(format!("{}.log", service.name())))
+            // What the user's shell says about brokers and collectors is not meant for this mesh.
+            .env_remove_prefixed(&["NATS_", "OTEL_", "LABAN_", "SHOP_"])
             .env("NATS_URL", self.broker.url())
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.traces.endpoint())
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")

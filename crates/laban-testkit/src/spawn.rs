@@ -49,6 +49,18 @@ impl Builder {
         self
     }
 
+    /// Keeps environment variables from being inherited whose names begin with one of these, such as what the user's shell
+    /// says about brokers and collectors.
+    #[must_use]
+    pub fn env_remove_prefixed(mut self, prefixes: &[&str]) -> Self {
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))) {
+                self.command.env_remove(name);
+            }
+        }
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub fn current_dir(mut self, dir: impl AsRef<Path>) -> Self {

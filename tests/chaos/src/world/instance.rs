@@ -105,15 +105,13 @@ impl Instance {
         if state.process.as_ref().is_some_and(Process::is_running) {
             return Ok(());
         }
-        let mut process =
-            Process::builder(&self.program).args(&self.arguments).name(&self.name).log_file(&self.log);
-        // What the user's shell says about brokers and collectors is not meant for this mesh.
-        let foreign =
-            |name: &str| ["NATS_", "OTEL_", "LABAN_", "SHOP_"].iter().any(|own| name.starts_with(own));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
-            process = process.env_remove(name);
-        }
-        process = self.env.iter().fold(process, |process, (name, value)| process.env(name, value));
+        let process = Process::builder(&self.program)
+            .args(&self.arguments)
+            .name(&self.name)
+            .log_file(&self.log)
+            // What the user's shell says about brokers and collectors is not meant for this mesh.
+            .env_remove_prefixed(&["NATS_", "OTEL_", "LABAN_", "SHOP_"]);
+        let process = self.env.iter().fold(process, |process, (name, value)| process.env(name, value));
         state.before = state.before + std::mem::take(&mut state.now);
         state.process = Some(process.spawn()?);
         Ok(())
