@@ -44,6 +44,8 @@ pub(crate) enum Fate {
     Late,
     /// Refused because a write is in flight (10164), whatever the fence.
     InFlight,
+    /// The same again and again, with nothing new to read: what was known is given up, and read anew.
+    InFlightForLong,
 }
 
 /// A file under `crates/laban/src/runtime`, and a function in it.
@@ -189,13 +191,14 @@ impl Protocol {
                     let mut push = |fate| actions.push(Action::Append { at, flow, fate });
                     push(Fate::Answered);
                     if state.faults > 0 {
-                        [Fate::AnswerLost, Fate::Lost, Fate::InFlight].into_iter().for_each(&mut push);
+                        [Fate::AnswerLost, Fate::Lost].into_iter().for_each(&mut push);
+                        [Fate::InFlight, Fate::InFlightForLong].into_iter().for_each(&mut push);
                         if state.late.is_none() {
                             push(Fate::Late);
                         }
                     }
                 }
-                Some(Stage::Lost(_) | Stage::Unknown(_)) => {
+                Some(Stage::Lost(_) | Stage::Unknown(_) | Stage::Forgotten(_)) => {
                     actions.extend(self.shown(state, flow).map(|shown| Action::Read { at, flow, shown }));
                 }
                 Some(Stage::Settled { .. }) => {
@@ -225,7 +228,7 @@ impl Protocol {
             Action::Append { fate, .. } => match fate {
                 Fate::Answered => None,
                 Fate::AnswerLost | Fate::Lost | Fate::Late => Some(Fault::NoAnswer),
-                Fate::InFlight => Some(Fault::InFlight),
+                Fate::InFlight | Fate::InFlightForLong => Some(Fault::InFlight),
             },
             Action::Ack { arrives, .. } => (!arrives).then_some(Fault::AckLost),
             Action::Crash { .. } => Some(Fault::Crash),

@@ -140,6 +140,11 @@ fn a_handler_that_read_the_flow_and_does_not_run_again_misses_the_join() {
 }
 
 #[test]
+fn an_outcome_does_not_rest_on_what_was_given_up_and_read_anew() {
+    breaks(Variant::KeptWhenForgotten, JOIN, Property::Joined, &[Fault::InFlight]);
+}
+
+#[test]
 fn no_answer_does_not_mean_that_the_append_took_effect() {
     breaks(Variant::UnknownMeansDone, ONE_EVENT, Property::Kept, &[Fault::NoAnswer]);
 }

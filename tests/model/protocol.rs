@@ -156,6 +156,13 @@ impl Protocol {
                 self.unanswered(draft)
             }
             Fate::InFlight => self.lost(work, draft, home.flows[flow].last()),
+            Fate::InFlightForLong => match self.lost(work, draft, home.flows[flow].last()) {
+                Stage::Lost(draft) => {
+                    work.known = Known::default();
+                    Stage::Forgotten(draft)
+                }
+                other => other,
+            },
         };
     }
 
@@ -198,13 +205,19 @@ impl Protocol {
     fn read(&self, next: &mut State, at: usize, flow: usize, shown: u8) {
         let log = &next.home.flows[flow];
         let Some(work) = &mut next.instances[at].works[flow] else { return };
-        let (Stage::Lost(draft) | Stage::Unknown(draft)) = work.stage else { return };
-        let mut news = work.known.learn(log, shown);
+        let (draft, mut forgotten) = match work.stage {
+            Stage::Lost(draft) | Stage::Unknown(draft) => (draft, false),
+            Stage::Forgotten(draft) => (draft, true),
+            Stage::Append(_) | Stage::Settled { .. } => return,
+        };
+        let news = work.known.learn(log, shown);
         if !news && work.known.last > log.last() {
             // Records that were known are gone: start from what is there.
             work.known = Known::default();
-            news = work.known.learn(log, shown);
+            work.known.learn(log, shown);
+            forgotten = true;
         }
+        let changed = if forgotten { self.variant != Variant::KeptWhenForgotten } else { news };
         let reaction = work.reaction();
         work.stage = match draft {
             _ if work.known.is_settled(reaction) => Stage::Settled { duplicate: true },
@@ -213,7 +226,7 @@ impl Protocol {
                 Stage::Append(self.run(reaction, &work.known))
             }
             Draft::Outcome { .. }
-                if news && self.reads_flow(reaction) && self.variant != Variant::NoRerun =>
+                if changed && self.reads_flow(reaction) && self.variant != Variant::NoRerun =>
             {
                 Stage::Append(self.run(reaction, &work.known))
             }

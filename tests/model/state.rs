@@ -107,6 +107,8 @@ pub(crate) enum Stage {
     Lost(Draft),
     /// The append was not answered; the records are to be read.
     Unknown(Draft),
+    /// What was known is given up; the records are to be read from the first.
+    Forgotten(Draft),
     /// The input is to be acknowledged.
     Settled { duplicate: bool },
 }

@@ -111,6 +111,9 @@ impl Step<'_> {
             Fate::Lost => "it is lost".to_owned(),
             Fate::Late => "it is held up".to_owned(),
             Fate::InFlight => "refused, a write is in flight".to_owned(),
+            Fate::InFlightForLong => {
+                "refused again and again, a write is in flight; what was known is given up".to_owned()
+            }
             Fate::Answered | Fate::AnswerLost => self.decided(flow),
         };
         let answer = if fate == Fate::AnswerLost { ", and the answer is lost" } else { "" };
@@ -157,7 +160,7 @@ impl Step<'_> {
                 };
                 format!("to be done: {made}")
             }
-            Stage::Lost(_) | Stage::Unknown(_) => String::new(),
+            Stage::Lost(_) | Stage::Unknown(_) | Stage::Forgotten(_) => String::new(),
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum Variant {
     LostMeansAgain,
     /// The records are read and the append repeated, but a handler that read the flow's state does not run again.
     NoRerun,
+    /// The same, but only when what was known was given up and read anew.
+    KeptWhenForgotten,
 
     // An unknown answer.
     /// It is taken to mean that the append took effect.
@@ -40,7 +42,7 @@ pub(crate) enum Variant {
 }
 
 impl Variant {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Shipped,
         Self::NoFence,
         Self::DedupWindow,
@@ -49,6 +51,7 @@ impl Variant {
         Self::LostMeansDone,
         Self::LostMeansAgain,
         Self::NoRerun,
+        Self::KeptWhenForgotten,
         Self::UnknownMeansDone,
         Self::UnknownMeansAgain,
         Self::AckFirst,

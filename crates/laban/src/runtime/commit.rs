@@ -123,10 +123,15 @@ impl Committer {
                     // A write is in flight: the broker has accepted it, and does not show it yet.
                     pause.short().await;
                 } else {
-                    // Records that we know of are gone: expired, or the stream was restored. Start from what is there.
+                    // Records that we know of are gone: expired, or the stream was restored. Or a write has been in flight
+                    // all the time. Start from what is there, which may be less, and may be more: what the handler made of
+                    // the state before does not count any more.
                     known.forget();
                     pause.short().await;
                     self.catch_up(&filter, known).await;
+                    if stale(known) {
+                        return Some(Ok(Committed::Stale));
+                    }
                 }
             }
             AppendError::Unknown(reason) => {

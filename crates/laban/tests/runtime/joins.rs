@@ -84,3 +84,23 @@ async fn both_halves_meet_once_whatever_the_order_and_the_instances() {
         assert_eq!(dispatched.other_half, if first == "captured" { "paid" } else { "reserved" }, "order {n}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_does_not_rest_on_records_that_are_gone() {
+    let bench = Bench::start().await;
+    let _payment = bench.home::<PaymentCaptured>("payment").await;
+    let _inventory = bench.home::<StockReserved>("inventory").await;
+    let _shipping = bench.service("shipping").on(dispatch).start().await.unwrap();
+    let order_id = "4711".to_owned();
+    bench.publish(&PaymentCaptured { order_id: order_id.clone() }, laban::EventId::root()).await;
+    bench.until_record("shipping", &order_id, "_handled").await;
+    bench.until_settled("PAYMENT", "shipping_dispatch_payment_captured").await;
+
+    // An operator's slip, or a restored backup: the instance remembers what the stream does not hold any more.
+    bench.jetstream().get_stream("SHIPPING").await.unwrap().purge().await.unwrap();
+    bench.publish(&StockReserved { order_id: order_id.clone() }, laban::EventId::root()).await;
+    bench.until_settled("INVENTORY", "shipping_dispatch_inventory_reserved").await;
+
+    let records = bench.records("shipping", &order_id).await;
+    assert_eq!(names(&records), ["_handled"], "of the two halves one is known");
+}
