@@ -94,11 +94,14 @@ impl Bench {
         Ok(ack.sequence)
     }
 
-    /// What the leader has of the service's records about the flow, oldest first.
+    /// What the leader has of the service's records about the flow, oldest first; waits for a leader, if there is none.
     pub(crate) async fn records(&self, service: &str) -> Outcome<Vec<Message>> {
-        let reader = FlowReader::new(self.client.clone());
+        let (reader, stream) = (FlowReader::new(self.client.clone()), service.to_uppercase());
         let filter = format!("{service}.*.{FLOW}");
-        let stored: Vec<Stored> = reader.leader(&service.to_uppercase(), &filter, 1).await?;
+        let read = wait::until_some(format!("{stream} to be read"), PATIENCE, async || {
+            reader.leader(&stream, &filter, 1).await.ok()
+        });
+        let (stored, _): (Vec<Stored>, _) = read.await?;
         stored.into_iter().map(|stored| Ok(Message::try_from(stored)?)).collect()
     }
 
@@ -111,13 +114,15 @@ impl Bench {
         Ok(found.await?.0)
     }
 
-    /// Waits until a consumer has nothing left to deliver and nothing unacknowledged.
+    /// Waits until a consumer has delivered something, and has nothing left to deliver and nothing unacknowledged.
     pub(crate) async fn until_settled(&self, stream: &str, consumer: &str) -> Outcome {
         let context = self.context();
         wait::until(format!("consumer {consumer} to be settled"), PATIENCE, async || {
             let Ok(stream) = context.get_stream(stream).await else { return false };
             let info = stream.consumer_info(consumer).await;
-            info.is_ok_and(|info| info.num_pending == 0 && info.num_ack_pending == 0)
+            info.is_ok_and(|info| {
+                info.delivered.consumer_sequence > 0 && info.num_pending == 0 && info.num_ack_pending == 0
+            })
         })
         .await?;
         Ok(())
