@@ -2,7 +2,9 @@
 //! another question. Measured on nats-server 2.15.1: docs/decisions/0034
 
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, PeerInfo, RawMessageErrorKind};
+use async_nats::jetstream::stream::{
+    Config, DirectGetErrorKind, DiscardPolicy, PeerInfo, RawMessageErrorKind,
+};
 use laban_testkit::{Cluster, wait};
 use laban_tests::{Outcome, note};
 use laban_wire::{error_chain, metadata};
@@ -138,6 +140,15 @@ async fn a_leader_with_one_wrong_bit_has_forgotten_an_outcome_and_it_takes_effec
     Damage::Bit(Block::First).to(cluster.node(DAMAGED).store_dir(), "PAYMENT")?;
     cluster.start_again(DAMAGED).await?;
     cluster.ready().await?;
+    bench.make_leader("PAYMENT", 0).await?;
+    assert_eq!(bench.records("payment").await?.len(), 1, "another leader has all");
+    let stream = bench.context().get_stream("PAYMENT").await?;
+    let not_found = async || {
+        let answer = stream.direct_get(1).await;
+        answer.is_err_and(|error| error.kind() == DirectGetErrorKind::NotFound)
+    };
+    wait::until("a direct get that the damaged node answers", PATIENCE, not_found).await?;
+
     bench.make_leader("PAYMENT", DAMAGED).await?;
     assert_eq!(
         bench.missing("PAYMENT", 1 + RECORDS as u64).await?,
@@ -155,10 +166,11 @@ async fn a_leader_with_one_wrong_bit_has_forgotten_an_outcome_and_it_takes_effec
 /// Whether a damaged replica is mended from the others before it leads: it asks them for what follows its last record, and
 /// never for what is missing before. Only an empty one asks for all.
 #[tokio::test]
-async fn damage_to_the_last_block_is_mended_and_damage_before_it_is_not() -> Outcome {
+async fn what_follows_a_replica_s_last_record_is_mended_and_what_it_lost_before_is_not() -> Outcome {
     const MENDED: bool = true;
     let cases = [
         ("first-bit", Damage::Bit(Block::First), !MENDED),
+        ("last-bit", Damage::Bit(Block::Last), !MENDED),
         ("first-half", Damage::Half(Block::First), !MENDED),
         ("first-gone", Damage::Gone(Block::First), !MENDED),
         ("last-half", Damage::Half(Block::Last), MENDED),
