@@ -18,8 +18,8 @@ pub enum Error {
         /// All that the provisioning script said, one line per source it tried.
         said: String,
     },
-    /// A small disk is not to be had here: see [`SmallDisk`](crate::SmallDisk).
-    #[error("a small disk cannot be had: {why}")]
+    /// A disk for a test is not to be had here: see [`SmallDisk`](crate::SmallDisk), [`PowerDisk`](crate::PowerDisk).
+    #[error("a disk for a test cannot be had: {why}")]
     NoDisk {
         /// Why not.
         why: String,
