@@ -1,3 +1,4 @@
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -5,7 +6,6 @@ use laban_wire::contract::{Contract, DeadlineContract, EventContract, HandlerCon
 use laban_wire::{EventType, ServiceName};
 
 use crate::definition::{Deadline, Definition, Start};
-use crate::extract::States;
 use crate::{Error, EventInfo};
 
 /// Derives the contract, and refuses handlers that do not fit together.
@@ -13,7 +13,7 @@ pub(crate) fn derive(
     service: &str,
     definitions: &[Definition],
     begins: &[EventInfo],
-    states: &States,
+    given: &dyn Fn(TypeId) -> bool,
 ) -> Result<Contract, Error> {
     let refuse = |reason: String| Error::Contract { service: service.to_owned(), reason };
     let name: ServiceName = service.parse().map_err(|e| refuse(format!("{e}")))?;
@@ -23,7 +23,7 @@ pub(crate) fn derive(
     let mut events: BTreeMap<EventType, EventInfo> = BTreeMap::new();
     let mut handlers: Vec<HandlerContract> = Vec::new();
     for definition in definitions {
-        check_handler(definition, &handlers, states).map_err(&refuse)?;
+        check_handler(definition, &handlers, given).map_err(&refuse)?;
         for info in definition.consumes.iter().chain(definition.all_emits()) {
             note(&mut events, info).map_err(&refuse)?;
         }
@@ -89,7 +89,11 @@ pub(crate) fn names<'a>(events: impl IntoIterator<Item = &'a EventInfo>) -> Vec<
     names
 }
 
-fn check_handler(definition: &Definition, others: &[HandlerContract], states: &States) -> Result<(), String> {
+fn check_handler(
+    definition: &Definition,
+    others: &[HandlerContract],
+    given: &dyn Fn(TypeId) -> bool,
+) -> Result<(), String> {
     let name = &definition.name;
     let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || !name.chars().all(named) {
@@ -108,7 +112,7 @@ fn check_handler(definition: &Definition, others: &[HandlerContract], states: &S
     if others.iter().any(|other| other.name == *name) {
         return Err(format!("two handlers are called `{name}`; tell them apart with `.named(\"…\")`"));
     }
-    if let Some((_, missing)) = definition.needs.iter().find(|(id, _)| !states.has(*id)) {
+    if let Some((_, missing)) = definition.needs.iter().find(|(id, _)| !given(*id)) {
         return Err(format!(
             "handler `{name}` takes State<{missing}>, which the service was not given; add `.state(…)`"
         ));

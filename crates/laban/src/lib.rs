@@ -2,6 +2,7 @@
 
 extern crate self as laban;
 
+mod command_line;
 mod config;
 mod contract;
 mod definition;
