@@ -38,6 +38,7 @@ pub struct Service {
     begins: Vec<EventInfo>,
     states: States,
     openers: Vec<Opener>,
+    version: String,
     cloud_events: bool,
     telemetry: bool,
     signals: bool,
@@ -50,6 +51,7 @@ pub(crate) struct Blueprint {
     pub(crate) contract: Contract,
     pub(crate) definitions: Vec<Definition>,
     pub(crate) states: Arc<States>,
+    pub(crate) version: String,
     pub(crate) cloud_events: bool,
     pub(crate) telemetry: bool,
     pub(crate) broker: ConnectSettings,
@@ -64,6 +66,7 @@ impl Service {
             begins: Vec::new(),
             states: States::default(),
             openers: Vec::new(),
+            version: "0.0.0".to_owned(),
             cloud_events: false,
             telemetry: true,
             signals: true,
@@ -112,6 +115,14 @@ impl Service {
     #[must_use]
     pub fn emits<E: Event>(mut self) -> Self {
         self.begins.push(EventInfo::of::<E>());
+        self
+    }
+
+    /// The version of this service, for those who ask who is there (`nats micro ls`): `env!("CARGO_PKG_VERSION")`, most
+    /// likely. 0.0.0 unless told.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
         self
     }
 
@@ -224,6 +235,7 @@ impl Service {
             contract,
             definitions: self.definitions,
             states: Arc::new(self.states),
+            version: self.version,
             cloud_events: self.cloud_events,
             telemetry: self.telemetry,
             broker,

@@ -2,6 +2,7 @@
 //!
 //! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `memory` what it rests on.
 
+mod announcing;
 mod append;
 mod attempt;
 mod batches;

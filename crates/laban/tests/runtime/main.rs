@@ -1,6 +1,7 @@
 //! The runtime on a real broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod announced;
 mod beginning;
 mod bench;
 mod contracts;

@@ -19,7 +19,11 @@ pub fn service(books: Books) -> Service {
 }
 
 fn reacting() -> Service {
-    Service::new("inventory").on(reserve).on(release.compensates::<StockReserved>()).on(ship)
+    Service::new("inventory")
+        .version(env!("CARGO_PKG_VERSION"))
+        .on(reserve)
+        .on(release.compensates::<StockReserved>())
+        .on(ship)
 }
 
 /// Runs the service until it is told to stop, then drains.

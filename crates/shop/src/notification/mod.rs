@@ -18,7 +18,7 @@ pub fn service(outbox: Outbox) -> Service {
 }
 
 fn reacting() -> Service {
-    Service::new("notification").on(tell)
+    Service::new("notification").version(env!("CARGO_PKG_VERSION")).on(tell)
 }
 
 /// Runs the service until it is told to stop, then drains.

@@ -23,7 +23,7 @@ pub use request::{Invalid, LineRequest, OrderRequest, limits};
 /// The service. A payment may take so long to answer.
 pub fn service(payment_deadline: Duration) -> Service {
     let give_up = give_up.unless::<PaymentAnswered>(payment_deadline);
-    Service::new("order").on(close).on(give_up).emits::<OrderPlaced>()
+    Service::new("order").version(env!("CARGO_PKG_VERSION")).on(close).on(give_up).emits::<OrderPlaced>()
 }
 
 /// Takes orders until the service stops; then answers what was asked, and drains.

@@ -20,7 +20,11 @@ pub fn service(books: Books) -> Service {
 }
 
 fn reacting() -> Service {
-    Service::new("payment").on(charge).on(void).on(refund.compensates::<PaymentCaptured>())
+    Service::new("payment")
+        .version(env!("CARGO_PKG_VERSION"))
+        .on(charge)
+        .on(void)
+        .on(refund.compensates::<PaymentCaptured>())
 }
 
 /// Runs the service until it is told to stop, then drains.
