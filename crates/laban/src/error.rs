@@ -31,6 +31,26 @@ pub enum Error {
         /// What does not fit, and how to mend it.
         reason: String,
     },
+    /// A state that is opened at the start ([`Service::state_with`](crate::Service::state_with)) cannot be.
+    #[error("service {service}: its state {state} cannot be opened: {reason}")]
+    State {
+        /// The service.
+        service: String,
+        /// The state's type.
+        state: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The service's events have changed in a way that breaks who reads them, and kept their version.
+    #[error("service {service}: {reason}")]
+    Breaking {
+        /// The service.
+        service: String,
+        /// What has changed, and how to mend it.
+        reason: String,
+        /// The same, for a program to look at.
+        broken: Vec<laban_wire::compatibility::BrokenEvent>,
+    },
     /// The broker is not what the service needs: its version, its streams, its answers.
     #[error("service {service}: {reason}")]
     Broker {

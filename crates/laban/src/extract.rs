@@ -1,6 +1,7 @@
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use laban_wire::{EventId, FlowId, Message, ServiceName};
@@ -58,7 +59,44 @@ impl States {
     }
 }
 
-/// What the service was given with [`Service::state`](crate::Service::state): a pool, a client, configuration.
+/// A state that is opened when its service starts.
+pub(crate) struct Opener {
+    pub(crate) id: TypeId,
+    pub(crate) name: &'static str,
+    open: Box<dyn FnOnce() -> Opening + Send>,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Box<dyn Any + Send + Sync>, BoxError>> + Send>>;
+
+impl Opener {
+    pub(crate) fn of<T, E, Fut>(open: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        E: Into<BoxError>,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let open = || -> Opening {
+            let opening = open();
+            Box::pin(async {
+                match opening.await {
+                    Ok(state) => Ok(Box::new(state) as Box<dyn Any + Send + Sync>),
+                    Err(error) => Err(error.into()),
+                }
+            })
+        };
+        Self { id: TypeId::of::<T>(), name: type_name::<T>(), open: Box::new(open) }
+    }
+
+    /// Opens it, and puts it with the others.
+    pub(crate) async fn open(self, states: &mut States) -> Result<(), BoxError> {
+        let state = (self.open)().await?;
+        states.0.insert(self.id, state);
+        Ok(())
+    }
+}
+
+/// What the service was given with [`Service::state`](crate::Service::state) or
+/// [`Service::state_with`](crate::Service::state_with): a pool, a client, configuration.
 #[derive(Clone, Debug)]
 pub struct State<T>(pub T);
 

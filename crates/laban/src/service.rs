@@ -1,14 +1,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use laban_wire::ConnectSettings;
+use laban_wire::contract::Contract;
+use laban_wire::{ConnectSettings, error_chain};
 
 use crate::config::Config;
-use crate::contract::Contract;
+use crate::contract;
 use crate::definition::Definition;
-use crate::extract::States;
+use crate::extract::{Opener, States};
 use crate::runtime::{Running, Signals};
-use crate::{Error, Event, EventInfo, Handler, Result};
+use crate::{BoxError, Error, Event, EventInfo, Handler, Result, command_line};
 
 /// A named group of handlers, the only writer of its own events.
 ///
@@ -36,9 +37,12 @@ pub struct Service {
     definitions: Vec<Definition>,
     begins: Vec<EventInfo>,
     states: States,
+    openers: Vec<Opener>,
+    version: String,
     cloud_events: bool,
     telemetry: bool,
     signals: bool,
+    arguments: bool,
     settings: HashMap<String, String>,
 }
 
@@ -47,6 +51,7 @@ pub(crate) struct Blueprint {
     pub(crate) contract: Contract,
     pub(crate) definitions: Vec<Definition>,
     pub(crate) states: Arc<States>,
+    pub(crate) version: String,
     pub(crate) cloud_events: bool,
     pub(crate) telemetry: bool,
     pub(crate) broker: ConnectSettings,
@@ -60,9 +65,12 @@ impl Service {
             definitions: Vec::new(),
             begins: Vec::new(),
             states: States::default(),
+            openers: Vec::new(),
+            version: "0.0.0".to_owned(),
             cloud_events: false,
             telemetry: true,
             signals: true,
+            arguments: true,
             settings: HashMap::new(),
         }
     }
@@ -71,6 +79,28 @@ impl Service {
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.states.insert(state);
+        self
+    }
+
+    /// Gives the handlers something to share that is opened when the service starts, and only then: a database, a pool.
+    /// So what the program is asked on its command line ([`run`](Self::run)) is answered without it.
+    ///
+    /// ```
+    /// # use laban::Service;
+    /// # #[derive(Clone)] struct Shelf;
+    /// # impl Shelf { async fn open() -> Result<Self, std::io::Error> { Ok(Self) } }
+    /// # let service =
+    /// Service::new("inventory").state_with(Shelf::open)
+    /// # ;
+    /// ```
+    #[must_use]
+    pub fn state_with<T, E, Fut>(mut self, open: impl FnOnce() -> Fut + Send + 'static) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        E: Into<BoxError>,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.openers.push(Opener::of(open));
         self
     }
 
@@ -85,6 +115,14 @@ impl Service {
     #[must_use]
     pub fn emits<E: Event>(mut self) -> Self {
         self.begins.push(EventInfo::of::<E>());
+        self
+    }
+
+    /// The version of this service, for those who ask who is there (`nats micro ls`): `env!("CARGO_PKG_VERSION")`, most
+    /// likely. 0.0.0 unless told.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
         self
     }
 
@@ -109,6 +147,23 @@ impl Service {
         self
     }
 
+    /// Leaves the program's arguments to the program: [`run`](Self::run) does not look at them.
+    #[must_use]
+    pub fn own_arguments(mut self) -> Self {
+        self.arguments = false;
+        self
+    }
+
+    /// Answers the program's arguments, if there are any, and then ends the process: `contract` prints the contract as JSON,
+    /// `--help` says what can be asked, and anything else is an error, with code 2.
+    ///
+    /// [`run`](Self::run) does this by itself. A program that starts its service by hand calls it before it opens anything.
+    #[must_use]
+    pub fn command_line(self) -> Self {
+        command_line::answer(&self.name, || self.contract());
+        self
+    }
+
     /// Sets one of the `NATS_*` and `LABAN_*` variables for this service alone, over the environment's: for tests, and for
     /// programs that are configured otherwise.
     #[must_use]
@@ -122,7 +177,8 @@ impl Service {
     /// # Errors
     /// When the handlers do not fit together: two of one name, a state that is missing, an event of another service emitted.
     pub fn contract(&self) -> Result<Contract> {
-        Contract::derive(&self.name, &self.definitions, &self.begins, &self.states)
+        let given = |id| self.states.has(id) || self.openers.iter().any(|opener: &Opener| opener.id == id);
+        contract::derive(&self.name, &self.definitions, &self.begins, &given)
     }
 
     /// Starts the service: connects, checks the broker and the home stream, and begins to react.
@@ -145,11 +201,15 @@ impl Service {
     /// Runs the service until SIGTERM or Ctrl-C, then drains: takes nothing new, finishes what is in hand, flushes. A signal
     /// that comes before the service has started ends it as well, with nothing begun.
     ///
+    /// Before anything is opened it answers the program's arguments, as [`command_line`](Self::command_line) does, unless
+    /// the program has [arguments of its own](Self::own_arguments).
+    ///
     /// # Errors
     /// As [`start`](Self::start), but for [`Error::Stopped`], and when the drain does not finish in time.
     pub async fn run(self) -> Result<()> {
-        let signals = self.signals();
-        match self.begin(signals).await {
+        let service = if self.arguments { self.command_line() } else { self };
+        let signals = service.signals();
+        match service.begin(signals).await {
             Ok(running) => running.wait().await,
             Err(Error::Stopped { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -160,21 +220,36 @@ impl Service {
         if self.signals { Signals::listen(&self.name) } else { Signals::ignored() }
     }
 
-    async fn begin(self, signals: Signals) -> Result<Running> {
+    async fn begin(mut self, signals: Signals) -> Result<Running> {
         let contract = self.contract()?;
         let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| std::env::var(name).ok());
         #[cfg(feature = "faults")]
         crate::runtime::faults::arm(lookup)?;
         let config = Config::from_lookup(lookup)?;
         let broker = ConnectSettings::from_lookup(lookup)?;
+        for opener in self.openers {
+            let opening = open(&self.name, opener, &mut self.states);
+            signals.unless_stopped(&self.name, opening).await?;
+        }
         let blueprint = Blueprint {
             contract,
             definitions: self.definitions,
             states: Arc::new(self.states),
+            version: self.version,
             cloud_events: self.cloud_events,
             telemetry: self.telemetry,
             broker,
         };
         Running::start(blueprint, config, signals).await
     }
+}
+
+async fn open(service: &str, opener: Opener, states: &mut States) -> Result<()> {
+    let state = opener.name;
+    opener.open(states).await.map_err(|error| match error.downcast() {
+        Ok(error) => *error,
+        Err(error) => {
+            Error::State { service: service.to_owned(), state, reason: error_chain(error.as_ref()) }
+        }
+    })
 }

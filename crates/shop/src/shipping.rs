@@ -6,7 +6,7 @@ use crate::events::{Item, OrderCancelled, OrderId, ParcelDispatched, PaymentCapt
 
 /// The service. It has no database: what it knows of an order, its own records of the flow say.
 pub fn service() -> Service {
-    Service::new("shipping").on(dispatch).on(call_off)
+    Service::new("shipping").version(env!("CARGO_PKG_VERSION")).on(dispatch).on(call_off)
 }
 
 /// Runs the service until it is told to stop, then drains.

@@ -21,7 +21,7 @@ async fn main() -> Outcome {
     let way = std::env::args().nth(1).unwrap_or_default();
     let service = small::service("one").ok_or("there is no service that emits one event")?;
     match way.as_str() {
-        "run" => service.run().await?,
+        "run" => service.own_arguments().run().await?,
         "start-then-wait" => {
             let Some(running) = started(service).await? else { return Ok(()) };
             running.stopping().await;

@@ -13,7 +13,7 @@ async fn main() -> Outcome {
     match arguments[..] {
         ["begin", flow] => until_done(flow, begin).await?,
         ["emit", flow] => until_done(flow, emit).await?,
-        [way] => small::service(way).ok_or_else(usage)?.run().await?,
+        [way] => small::service(way).ok_or_else(usage)?.own_arguments().run().await?,
         _ => return Err(usage().into()),
     }
     Ok(())

@@ -2,12 +2,14 @@
 //!
 //! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `memory` what it rests on.
 
+mod announcing;
 mod append;
 mod attempt;
 mod batches;
 mod broker;
 mod commit;
 mod consumers;
+mod contracts;
 mod core;
 mod deadlines;
 mod delivery;

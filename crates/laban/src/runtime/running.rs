@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::announcing::{Announcing, Listed};
 use super::append::Appender;
 use super::commit::Committer;
 use super::consumers::Position;
@@ -90,9 +91,9 @@ impl Running {
         telemetry: &Telemetry,
         signals: &Signals,
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
-        let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
+        let Blueprint { contract, definitions, states, cloud_events, broker, version, .. } = blueprint;
         let service = contract.service.clone();
-        let reached = broker::reach(&service, broker, &definitions, &config);
+        let reached = broker::reach(&contract, broker, &definitions, &config);
         let link = signals.unless_stopped(service.as_str(), reached).await?;
 
         let metrics = Metrics::of(service.as_str());
@@ -120,7 +121,7 @@ impl Running {
             service,
         });
         let endpoint = Endpoint::open(&core, telemetry, signals.stop.clone()).await?;
-        let starting = Starting { core: &core, link, stop: &signals.stop };
+        let starting = Starting { core: &core, link, stop: &signals.stop, version: &version };
         let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
         endpoint.health.attached();
@@ -247,6 +248,7 @@ struct Starting<'a> {
     core: &'a Arc<Core>,
     link: Link,
     stop: &'a CancellationToken,
+    version: &'a str,
 }
 
 /// Redrives that are worked on at a time.
@@ -258,7 +260,7 @@ impl Starting<'_> {
     /// Starts all handlers.
     fn work(&self, definitions: Vec<Definition>) -> Work {
         let work = Work::until(self.stop.clone());
-        let mut handlings = Vec::new();
+        let (mut handlings, mut endpoints) = (Vec::new(), Vec::new());
         for definition in definitions {
             let running = Arc::new(Semaphore::new(definition.concurrency));
             let events = crate::contract::names(&definition.consumes);
@@ -275,10 +277,14 @@ impl Starting<'_> {
                     work.stop.clone(),
                 ));
                 let worker = if definition.deadline.is_some() { Worker::Arming } else { Worker::Handling };
+                endpoints.push(Listed::of(&handling, &position));
                 self.pull(&work, worker(Arc::clone(&handling)), position, limit);
                 handlings.push(handling);
             }
         }
+        // The drain does not wait for it.
+        let announcing = Announcing::of(&self.core.service, self.version, endpoints);
+        tokio::spawn(announcing.answer(self.link.clone(), work.stop.clone()));
         self.deadlines(&work, &handlings);
         if !handlings.is_empty() {
             let position = Position::of_redrives(&self.core.service, &self.core.config);
@@ -319,7 +325,7 @@ impl Starting<'_> {
     ) -> Arc<Handling> {
         let handler: Arc<str> = definition.name.as_ref().into();
         let (service, name) = (self.core.service.as_str(), event.as_str());
-        let emits = crate::contract::names(&definition.emits);
+        let emits = crate::contract::names(definition.all_emits());
         Arc::new(Handling {
             spans: HandlerSpans::of(service, &handler, &event, position.name(), &emits),
             metrics: self.core.metrics.handler(&handler, name, position.name()),

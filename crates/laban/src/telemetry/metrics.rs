@@ -1,6 +1,8 @@
 //! Instruments: the OpenTelemetry messaging conventions' names, and Laban's own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use opentelemetry::metrics::{BoundCounter, BoundGauge, BoundHistogram, Counter, Gauge, Histogram, Meter};
@@ -113,6 +115,7 @@ impl Metrics {
                 KeyValue::new("laban.handler", handler.to_owned()),
                 KeyValue::new("messaging.consumer.group.name", consumer.to_owned()),
             ]),
+            tally: Arc::default(),
         };
         // A counter that has not been touched is not exported, and an alert on it would say nothing.
         for counter in [&metrics.commits, &metrics.duplicates, &metrics.retries, &metrics.dead_letters] {
@@ -136,15 +139,36 @@ pub(crate) struct HandlerMetrics {
     retries: BoundCounter<u64>,
     dead_letters: BoundCounter<u64>,
     lag: BoundGauge<u64>,
+    /// For those who ask the process itself.
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// What one handler has done since its process started. Instruments can be added to, but not read.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    deliveries: AtomicU64,
+    failed: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Tally {
+    /// Deliveries, failed attempts, and nanoseconds at work.
+    pub(crate) fn read(&self) -> (u64, u64, u64) {
+        let [deliveries, failed, nanos] =
+            [&self.deliveries, &self.failed, &self.nanos].map(|count| count.load(Relaxed));
+        (deliveries, failed, nanos)
+    }
 }
 
 impl HandlerMetrics {
     pub(crate) fn received(&self, waited: Duration) {
+        self.tally.deliveries.fetch_add(1, Relaxed);
         self.consumed.add(1);
         self.waited.record(waited.as_secs_f64());
     }
 
     pub(crate) fn processed(&self, took: Duration) {
+        self.tally.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         self.processed.record(took.as_secs_f64());
     }
 
@@ -162,10 +186,12 @@ impl HandlerMetrics {
     }
 
     pub(crate) fn retried(&self) {
+        self.tally.failed.fetch_add(1, Relaxed);
         self.retries.add(1);
     }
 
     pub(crate) fn dead(&self) {
+        self.tally.failed.fetch_add(1, Relaxed);
         self.dead_letters.add(1);
     }
 

@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub(crate) use http::{Health, serve};
-pub(crate) use metrics::{HandlerMetrics, Metrics};
+pub(crate) use metrics::{HandlerMetrics, Metrics, Tally};
 pub(crate) use queue::SpanCounts;
 pub(crate) use spans::{Ending, HandlerSpans, Received, SendSpans, Trace, end_send_span};
 

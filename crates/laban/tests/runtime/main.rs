@@ -1,8 +1,10 @@
 //! The runtime on a real broker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod announced;
 mod beginning;
 mod bench;
+mod contracts;
 mod deadlines;
 mod foreign;
 mod groups;
@@ -14,3 +16,4 @@ mod refusals;
 mod retries;
 mod spans;
 mod vanishing;
+mod versions;

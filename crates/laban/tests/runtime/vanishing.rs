@@ -114,7 +114,7 @@ async fn an_event_that_keeps_killing_its_process_becomes_a_dead_letter() {
         let service = runtime.spawn(async move {
             let service = laban::Service::new("payment").state(died).on(killer);
             let service = service.setting("NATS_URL", url).setting("LABAN_ACK_WAIT_MS", 300).own_telemetry();
-            service.run().await
+            service.own_arguments().run().await
         });
         let dead = bench.until_records("payment", "poison", 1);
         let finished = tokio::select! {

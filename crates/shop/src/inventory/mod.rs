@@ -15,7 +15,15 @@ pub use catalogue::CATALOGUE;
 
 /// The service.
 pub fn service(books: Books) -> Service {
-    Service::new("inventory").state(books).on(reserve).on(release.compensates::<StockReserved>()).on(ship)
+    reacting().state(books)
+}
+
+fn reacting() -> Service {
+    Service::new("inventory")
+        .version(env!("CARGO_PKG_VERSION"))
+        .on(reserve)
+        .on(release.compensates::<StockReserved>())
+        .on(ship)
 }
 
 /// Runs the service until it is told to stop, then drains.
@@ -23,7 +31,9 @@ pub fn service(books: Books) -> Service {
 /// # Errors
 /// When the books cannot be opened, the service does not start, or the drain does not finish in time.
 pub async fn run(settings: &Settings) -> laban::Result<()> {
-    service(Books::open(settings)?).run().await
+    let settings = settings.clone();
+    // Opened when it starts: what is asked on the command line needs none.
+    reacting().state_with(async move || Books::open(&settings)).run().await
 }
 
 /// Reserve what was ordered, all of it or nothing, or say why not.

@@ -14,7 +14,11 @@ pub use outbox::{Letter, Outbox, letters};
 
 /// The service.
 pub fn service(outbox: Outbox) -> Service {
-    Service::new("notification").state(outbox).on(tell)
+    reacting().state(outbox)
+}
+
+fn reacting() -> Service {
+    Service::new("notification").version(env!("CARGO_PKG_VERSION")).on(tell)
 }
 
 /// Runs the service until it is told to stop, then drains.
@@ -22,7 +26,9 @@ pub fn service(outbox: Outbox) -> Service {
 /// # Errors
 /// When the outbox cannot be opened, the service does not start, or the drain does not finish in time.
 pub async fn run(settings: &Settings) -> laban::Result<()> {
-    service(Outbox::open(settings)?).run().await
+    let settings = settings.clone();
+    // Opened when it starts: what is asked on the command line needs none.
+    reacting().state_with(async move || Outbox::open(&settings)).run().await
 }
 
 /// What customers want to know.

@@ -33,13 +33,12 @@ mod tests {
     #[test]
     fn the_deadline_is_in_the_contract() {
         let contract = crate::order::service(std::time::Duration::from_secs(30)).contract().unwrap();
-        let contract = serde_json::to_value(&contract.handlers[1]).unwrap();
+        let handler = serde_json::to_value(&contract.handlers[1]).unwrap();
+        assert_eq!(handler["name"], "give_up");
+        assert_eq!(handler["emits"], serde_json::json!(["order.payment-overdue"]));
         assert_eq!(
-            contract,
-            serde_json::json!({
-                "name": "give_up", "consumes": ["order.placed"], "emits": ["order.payment-overdue"], "compensates": [],
-                "deadline": { "unless": ["payment.captured", "payment.declined"], "within_ms": 30_000 },
-            })
+            handler["deadline"],
+            serde_json::json!({ "unless": ["payment.captured", "payment.declined"], "within_ms": 30_000 })
         );
     }
 }

@@ -23,7 +23,7 @@ pub use request::{Invalid, LineRequest, OrderRequest, limits};
 /// The service. A payment may take so long to answer.
 pub fn service(payment_deadline: Duration) -> Service {
     let give_up = give_up.unless::<PaymentAnswered>(payment_deadline);
-    Service::new("order").on(close).on(give_up).emits::<OrderPlaced>()
+    Service::new("order").version(env!("CARGO_PKG_VERSION")).on(close).on(give_up).emits::<OrderPlaced>()
 }
 
 /// Takes orders until the service stops; then answers what was asked, and drains.
@@ -31,9 +31,10 @@ pub fn service(payment_deadline: Duration) -> Service {
 /// # Errors
 /// When the address cannot be bound or no longer be served, the service does not start, or the drain does not finish in time.
 pub async fn run(settings: &Settings) -> laban::Result<()> {
+    let service = service(settings.payment_deadline).command_line();
     // An address that is taken is found before anything else is started.
     let listener = http::bind(settings).await?;
-    let running = match service(settings.payment_deadline).start().await {
+    let running = match service.start().await {
         // Nothing was begun, so there is nothing to finish.
         Err(Error::Stopped { .. }) => return Ok(()),
         started => started?,
