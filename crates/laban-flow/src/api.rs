@@ -21,7 +21,7 @@ pub(crate) struct StreamInfo {
     pub(crate) state: StreamState,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) struct StreamState {
     #[serde(default)]
     pub(crate) last_seq: u64,
@@ -41,7 +41,7 @@ pub(crate) struct ConsumerInfo {
     pub(crate) created: OffsetDateTime,
     pub(crate) config: ConsumerConfig,
     #[serde(default)]
-    pub(crate) delivered: Delivered,
+    pub(crate) delivered: SequenceInfo,
     #[serde(default)]
     pub(crate) num_pending: u64,
     #[serde(default)]
@@ -50,8 +50,8 @@ pub(crate) struct ConsumerInfo {
     pub(crate) num_redelivered: u64,
 }
 
-#[derive(Default, Deserialize)]
-pub(crate) struct Delivered {
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct SequenceInfo {
     #[serde(default)]
     pub(crate) consumer_seq: u64,
 }
