@@ -5,7 +5,7 @@ use laban_wire::EventType;
 use super::paths::{Paths, Step, outcomes};
 use super::{Finding, Kind, Severity};
 use crate::Map;
-use crate::map::MapEvent;
+use crate::map::{Known, MapEvent};
 
 pub(super) fn check(map: &Map, paths: &Paths<'_>, found: &mut Vec<Finding>) {
     found.extend(map.events.iter().filter_map(|event| request_reply(map, event)));
@@ -59,10 +59,14 @@ fn request_reply(map: &Map, question: &MapEvent) -> Option<Finding> {
 /// A handler that emits something for each of several events, which come from several streams and may all be in one flow,
 /// and that does not look at what came before.
 ///
-/// Exempt: who emits nothing has nothing that could come twice; events of one service come in their order; of alternatives
+/// Exempt: who is known by its consumers only may well look, which they do not tell; who emits nothing has nothing that could come twice; events of one service come in their order; of alternatives
 /// only one comes.
 fn assumed_order(paths: &Paths<'_>, Step { member, handler }: Step<'_>) -> Option<Finding> {
-    if handler.reads_flow || handler.at_least_once || outcomes(handler).next().is_none() {
+    if member.known == Known::Consumers
+        || handler.reads_flow
+        || handler.at_least_once
+        || outcomes(handler).next().is_none()
+    {
         return None;
     }
     let pairs = handler

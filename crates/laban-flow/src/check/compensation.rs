@@ -1,22 +1,60 @@
 //! Steps that are undone after one failure, and not after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use laban_wire::EventType;
 use laban_wire::contract::HandlerContract;
 
 use super::paths::{Joins, Paths, Step, Without, outcomes};
 use super::{Finding, Kind, Severity};
-use crate::Map;
 
 /// A way in which a flow fails: this handler emits this, and therefore not these.
 struct Failure<'m> {
     at: usize,
     event: &'m EventType,
     without: Without<'m>,
+    /// All that may happen in such a flow, by where it begins. Only what the failure is part of.
+    flows: Vec<(&'m EventType, BTreeSet<&'m EventType>)>,
+    /// What may come of the failure, itself included.
+    told: BTreeSet<&'m EventType>,
 }
 
-pub(super) fn check(_: &Map, paths: &Paths<'_>, found: &mut Vec<Finding>) {
+impl<'m> Failure<'m> {
+    fn of(paths: &Paths<'m>, at: usize, event: &'m EventType, without: Without<'m>) -> Self {
+        let all = paths.beginnings.iter().map(|first| (*first, paths.after(first, without, Joins::NeedAll)));
+        // What a deadline waited for in vain may still come, and may come of its passing.
+        let afterwards = Without { events: &[], ..without };
+        Self {
+            at,
+            event,
+            without,
+            flows: all.filter(|(_, happened)| happened.contains(event)).collect(),
+            told: paths.after(event, afterwards, Joins::NeedAny),
+        }
+    }
+
+    /// Whether the step may be done in a flow that fails so. What happens only because the step is being undone does not
+    /// count.
+    fn may_follow(&self, paths: &Paths<'m>, step: &EventType, undoing: &[usize]) -> bool {
+        let forward = Without { handlers: undoing, ..self.without };
+        self.flows.iter().any(|(first, happened)| {
+            happened.contains(step) && {
+                let happened = paths.after(first, forward, Joins::NeedAll);
+                happened.contains(step) && happened.contains(self.event)
+            }
+        })
+    }
+
+    /// Whether one of those that undo the step is told of the failure, or of something that comes of it; or waits for a
+    /// time.
+    fn is_undone(&self, paths: &Paths<'m>, undoing: &[usize]) -> bool {
+        undoing.iter().map(|index| paths.handlers[*index].handler).any(|handler| {
+            handler.deadline.is_some() || handler.consumes.iter().any(|event| self.told.contains(event))
+        })
+    }
+}
+
+pub(super) fn check(paths: &Paths<'_>, found: &mut Vec<Finding>) {
     // Who undoes what.
     let mut undone = BTreeMap::<&EventType, Vec<usize>>::new();
     for (index, step) in paths.handlers.iter().enumerate() {
@@ -24,12 +62,16 @@ pub(super) fn check(_: &Map, paths: &Paths<'_>, found: &mut Vec<Finding>) {
             undone.entry(event).or_default().push(index);
         }
     }
+    if undone.is_empty() {
+        return;
+    }
     let failures = failures(paths);
     for (step, undoing) in &undone {
         for failure in &failures {
-            if !undoing.contains(&failure.at)
-                && may_fail_after(paths, step, undoing, failure)
-                && !is_undone(paths, undoing, failure)
+            if failure.event != *step
+                && !undoing.contains(&failure.at)
+                && !failure.is_undone(paths, undoing)
+                && failure.may_follow(paths, step, undoing)
             {
                 found.push(finding(paths, step, undoing, failure));
             }
@@ -43,40 +85,19 @@ fn failures<'m>(paths: &Paths<'m>) -> Vec<Failure<'m>> {
     let forward = |(_, step): &(usize, &Step<'m>)| step.handler.compensates.is_empty();
     for (at, step) in paths.handlers.iter().enumerate().filter(forward) {
         let handler: &'m HandlerContract = step.handler;
-        let failed = Without { outcomes: Some((at, handler.emits.as_slice())), ..Without::default() };
+        let of = |event, without| Failure::of(paths, at, event, without);
         match &handler.deadline {
             None => {
-                failures.extend(handler.fails_with.iter().map(|event| Failure { at, event, without: failed }))
+                let failed = Without { outcomes: Some((at, handler.emits.as_slice())), ..Without::default() };
+                failures.extend(handler.fails_with.iter().map(|event| of(event, failed)));
             }
             Some(deadline) => {
                 let late = Without { events: deadline.unless.as_slice(), ..Without::default() };
-                failures.extend(outcomes(handler).map(|event| Failure { at, event, without: late }));
+                failures.extend(outcomes(handler).map(|event| of(event, late)));
             }
         }
     }
     failures
-}
-
-/// Whether the step may be done in a flow that fails so. What happens only because the step is being undone does not count.
-fn may_fail_after(paths: &Paths<'_>, step: &EventType, undoing: &[usize], failure: &Failure<'_>) -> bool {
-    if step == failure.event {
-        return false;
-    }
-    paths.beginnings.iter().any(|first| {
-        let forward = Without { handlers: undoing, ..failure.without };
-        let happened = paths.after(first, forward, Joins::NeedAll);
-        happened.contains(step) && happened.contains(failure.event)
-    })
-}
-
-/// Whether one of those that undo the step is told of the failure, or of something that comes of it; or waits for a time.
-fn is_undone(paths: &Paths<'_>, undoing: &[usize], failure: &Failure<'_>) -> bool {
-    // What a deadline waited for in vain may still come, and may come of its passing.
-    let afterwards = Without { events: &[], ..failure.without };
-    let told = paths.after(failure.event, afterwards, Joins::NeedAny);
-    undoing.iter().map(|index| paths.handlers[*index].handler).any(|handler| {
-        handler.deadline.is_some() || handler.consumes.iter().any(|event| told.contains(event))
-    })
 }
 
 fn finding(paths: &Paths<'_>, step: &EventType, undoing: &[usize], failure: &Failure<'_>) -> Finding {

@@ -7,6 +7,7 @@ use laban_wire::EventType;
 use super::paths::outcomes;
 use super::{Finding, Kind, Severity};
 use crate::Map;
+use crate::map::Known;
 
 /// One way from an event to the next: by which handler, and whether that is all that can come of it.
 #[derive(Clone)]
@@ -32,11 +33,11 @@ pub(super) fn check(map: &Map, found: &mut Vec<Finding>) {
 }
 
 /// A handler that reads flow state knows that it was here before, and a deadline gives up: neither goes round for ever by
-/// itself.
+/// itself. Consumers do not tell who reads flow state, so who is known by them only is taken to do so.
 fn hops(map: &Map) -> BTreeMap<&EventType, Vec<Hop<'_>>> {
     let mut hops = BTreeMap::<_, Vec<_>>::new();
     for (member, handler) in map.handlers() {
-        if handler.reads_flow || handler.deadline.is_some() {
+        if member.known == Known::Consumers || handler.reads_flow || handler.deadline.is_some() {
             continue;
         }
         for from in &handler.consumes {

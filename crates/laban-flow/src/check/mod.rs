@@ -27,7 +27,7 @@ pub fn check(map: &Map, registered: &[Contract]) -> Vec<Finding> {
     let mut found = Vec::new();
     wiring::check(map, &mut found);
     cycle::check(map, &mut found);
-    compensation::check(map, &paths, &mut found);
+    compensation::check(&paths, &mut found);
     breaking::check(map, registered, &mut found);
     antipatterns::check(map, &paths, &mut found);
     sort(&mut found);

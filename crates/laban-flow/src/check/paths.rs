@@ -1,6 +1,6 @@
 //! What may happen in one flow: events that lead to events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use laban_wire::EventType;
 use laban_wire::contract::HandlerContract;
@@ -13,6 +13,8 @@ pub(super) struct Paths<'m> {
     pub(super) handlers: Vec<Step<'m>>,
     /// Events that no handler on the map causes.
     pub(super) beginnings: Vec<&'m EventType>,
+    /// The handlers that react to each event.
+    reacting: BTreeMap<&'m EventType, Vec<usize>>,
 }
 
 /// A handler, and whose it is.
@@ -44,10 +46,16 @@ pub(super) enum Joins {
 
 impl<'m> Paths<'m> {
     pub(super) fn of(map: &'m Map) -> Self {
-        let handlers = map.handlers().map(|(member, handler)| Step { member, handler }).collect();
+        let handlers: Vec<_> = map.handlers().map(|(member, handler)| Step { member, handler }).collect();
+        let mut reacting = BTreeMap::<_, Vec<_>>::new();
+        for (index, step) in handlers.iter().enumerate() {
+            for event in &step.handler.consumes {
+                reacting.entry(event).or_default().push(index);
+            }
+        }
         let begins = |event: &&MapEvent| event.begins() || event.emitted_by.is_empty();
         let beginnings = map.events.iter().filter(begins).map(|event| &event.event).collect();
-        Self { handlers, beginnings }
+        Self { handlers, beginnings, reacting }
     }
 
     /// All that may happen in a flow that begins with `first`, itself included.
@@ -58,23 +66,22 @@ impl<'m> Paths<'m> {
         joins: Joins,
     ) -> BTreeSet<&'m EventType> {
         let mut happened = BTreeSet::from([first]);
-        loop {
-            let before = happened.len();
-            for (index, step) in self.handlers.iter().enumerate() {
-                if without.handlers.contains(&index) || !may_run(step.handler, &happened, joins) {
+        let mut next = vec![first];
+        while let Some(event) = next.pop() {
+            for index in self.reacting.get(event).into_iter().flatten() {
+                let handler = self.handlers[*index].handler;
+                if without.handlers.contains(index) || !may_run(handler, &happened, joins) {
                     continue;
                 }
                 let gone = |event: &EventType| {
                     let other_way =
-                        without.outcomes.is_some_and(|(at, gone)| at == index && gone.contains(event));
+                        without.outcomes.is_some_and(|(at, gone)| at == *index && gone.contains(event));
                     other_way || without.events.contains(event)
                 };
-                happened.extend(outcomes(step.handler).filter(|event| !gone(event)));
-            }
-            if happened.len() == before {
-                return happened;
+                next.extend(outcomes(handler).filter(|event| !gone(event) && happened.insert(event)));
             }
         }
+        happened
     }
 
     /// Whether two events may both happen in one flow: they have a beginning in common, and are no alternatives.

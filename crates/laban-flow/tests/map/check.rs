@@ -1,6 +1,6 @@
 use laban_flow::Map;
 use laban_flow::check::{Finding, Kind, Severity, check};
-use laban_flow::map::{Member, read_contracts};
+use laban_flow::map::{Known, Member, read_contracts};
 use laban_wire::contract::{Contract, DeadlineContract, HandlerContract};
 
 use crate::{contract, events, handler, map, shop};
@@ -23,6 +23,27 @@ fn names(found: &[Finding]) -> Vec<(Kind, &str)> {
 #[test]
 fn the_shop_is_clean() {
     assert_eq!(check(&shop(), &[]), []);
+}
+
+#[test]
+fn what_consumers_do_not_tell_is_not_held_against_anybody() {
+    let known_by_consumers = |mut member: Member| {
+        member.known = Known::Consumers;
+        member.contract.begins.clear();
+        member.contract.events.clear();
+        for handler in &mut member.contract.handlers {
+            let mut failures = std::mem::take(&mut handler.fails_with);
+            handler.emits.append(&mut failures);
+            handler.reads_flow = false;
+        }
+        member
+    };
+    for text in
+        [fixture!("shop"), fixture!("cycle"), fixture!("assumed-order"), fixture!("missing-compensation")]
+    {
+        let members = read_contracts(text, "a test").unwrap().into_iter().map(known_by_consumers);
+        assert_eq!(check(&Map::join(members).unwrap(), &[]), []);
+    }
 }
 
 #[test]
