@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{DeriveInput, Ident, LitInt, LitStr, Token};
+use syn::{DeriveInput, Ident, LitInt, LitStr, Token, Type};
 
 const EXAMPLE: &str = r#"write #[event(name = "service.happened", version = 1, flow = field)]"#;
 
@@ -13,6 +13,8 @@ pub(crate) struct EventAttribute {
     pub(crate) version: u32,
     /// The path of fields that leads to the flow's key: `order_id`, or `order.id`.
     pub(crate) flow: Punctuated<Ident, Token![.]>,
+    /// The type of the version before, which this one can be made from.
+    pub(crate) from: Option<Type>,
 }
 
 impl EventAttribute {
@@ -31,13 +33,14 @@ impl EventAttribute {
     }
 
     fn parse(stream: ParseStream<'_>, span: Span) -> syn::Result<Self> {
-        let (mut name, mut version, mut flow) = (None, None, None);
+        let (mut name, mut version, mut flow, mut from) = (None, None, None, None);
         while !stream.is_empty() {
             let key: Ident = stream.parse()?;
             stream.parse::<Token![=]>()?;
             match key.to_string().as_str() {
                 "name" => name = Some(checked_name(value(stream.parse())?)?),
                 "version" => version = Some(checked_version(&value(stream.parse())?)?),
+                "from" => from = Some(value(stream.parse())?),
                 "flow" => flow = Some(value(Punctuated::parse_separated_nonempty(stream))?),
                 other => {
                     let message = format!("`{other}` is not known here; {EXAMPLE}");
@@ -53,6 +56,7 @@ impl EventAttribute {
             name: name.ok_or_else(|| missing("name"))?,
             version: version.ok_or_else(|| missing("version"))?,
             flow: flow.ok_or_else(|| missing("flow"))?,
+            from,
         })
     }
 }

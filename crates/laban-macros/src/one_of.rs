@@ -45,10 +45,11 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
             }
             fn decode(
                 event_type: &::laban::EventType,
+                version: ::std::option::Option<u32>,
                 payload: &[u8],
             ) -> ::std::result::Result<Self, ::laban::BoxError> {
                 #(if event_type.as_str() == <#types as ::laban::Event>::NAME {
-                    return <#types as ::laban::Input>::decode(event_type, payload).map(Self::#variants);
+                    return <#types as ::laban::Input>::decode(event_type, version, payload).map(Self::#variants);
                 })*
                 ::std::result::Result::Err(::std::format!("{event_type} is none of {}", ::std::stringify!(#ident)).into())
             }

@@ -4,6 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EventType, ServiceName};
 
+/// The key-value bucket that holds the contract of each service, under its name.
+pub const BUCKET: &str = "laban_contracts";
+
+/// The stream that the bucket is.
+pub const STREAM: &str = "KV_laban_contracts";
+
+/// The subject of a service's contract in the [`STREAM`].
+pub fn subject_of(service: &ServiceName) -> String {
+    format!("$KV.{BUCKET}.{service}")
+}
+
 /// What a service consumes and emits, as it says of itself.
 ///
 /// Readers skip members that they do not know.

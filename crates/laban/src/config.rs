@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::StorageType;
+use laban_wire::EventType;
 
 use crate::Error;
 
@@ -27,6 +28,37 @@ pub(crate) struct Config {
     pub(crate) remembered_flows: usize,
     /// Where `/metrics`, `/livez` and `/readyz` are served, if anywhere.
     pub(crate) http_addr: Option<SocketAddr>,
+    /// Which events may break their readers.
+    pub(crate) allow_breaking: AllowBreaking,
+}
+
+/// Events whose shape may change in a way that breaks readers, because an operator says that there are none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AllowBreaking {
+    /// Any: where events are still being shaped.
+    All,
+    /// These. A setting that was forgotten allows no more than it was meant for.
+    Only(Vec<EventType>),
+}
+
+impl AllowBreaking {
+    pub(crate) fn allows(&self, event: &EventType) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(events) => events.contains(event),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let events = text.split(',').map(|event| event.trim().parse());
+        events.collect::<Result<_, _>>().map(Self::Only).map_err(|_| {
+            let reason = "it is `all`, or event types separated by commas, such as payment.captured";
+            bad("LABAN_ALLOW_BREAKING", text, reason)
+        })
+    }
 }
 
 impl Config {
@@ -63,6 +95,10 @@ impl Config {
                 Some(text) => Some(text.parse().map_err(|_| {
                     bad("LABAN_HTTP_ADDR", &text, "it is an address and a port, such as 127.0.0.1:9464")
                 })?),
+            },
+            allow_breaking: match env.0("LABAN_ALLOW_BREAKING") {
+                None => AllowBreaking::Only(Vec::new()),
+                Some(text) => AllowBreaking::parse(&text)?,
             },
         })
     }
@@ -105,6 +141,7 @@ mod tests {
             ("LABAN_REPLICAS", "0", "from 1 to 5"),
             ("LABAN_STORAGE", "disk", "`file` or `memory`"),
             ("LABAN_HTTP_ADDR", "9464", "127.0.0.1:9464"),
+            ("LABAN_ALLOW_BREAKING", "1", "payment.captured"),
         ] {
             let error = Config::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();
             let text = error.to_string();
@@ -113,10 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn breaking_is_allowed_by_name() {
+        let allowed = AllowBreaking::parse("payment.captured, payment.declined").unwrap();
+        let [captured, refunded] =
+            ["payment.captured", "payment.refunded"].map(|event| event.parse().unwrap());
+        assert!(allowed.allows(&captured) && !allowed.allows(&refunded));
+        assert!(AllowBreaking::parse("all").unwrap().allows(&refunded));
+    }
+
+    #[test]
     fn defaults() {
         let config = Config::from_lookup(|_| None).unwrap();
         assert_eq!(config.ack_wait, Duration::from_secs(10));
         assert_eq!(config.retention, Duration::from_secs(30 * 86_400));
         assert_eq!(config.http_addr, None);
+        assert!(!config.allow_breaking.allows(&"payment.captured".parse().unwrap()));
     }
 }

@@ -1,100 +1,85 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use laban_wire::contract::{Contract, DeadlineContract, EventContract, HandlerContract, RetryContract};
 use laban_wire::{EventType, ServiceName};
-use serde::Serialize;
 
-use crate::definition::{Deadline, Definition};
+use crate::definition::{Deadline, Definition, Start};
 use crate::extract::States;
 use crate::{Error, EventInfo};
 
-/// What a service consumes and emits, derived from its handlers' types.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Contract {
-    /// The service.
-    pub service: ServiceName,
-    /// Its handlers.
-    pub handlers: Vec<HandlerContract>,
-    /// Events that it emits without a cause: where flows begin.
-    pub begins: Vec<EventType>,
-    /// Every event type named above, once.
-    pub events: Vec<EventInfo>,
-}
-
-/// What one handler consumes and emits.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct HandlerContract {
-    /// The handler.
-    pub name: String,
-    /// What it reacts to.
-    pub consumes: Vec<EventType>,
-    /// What may come of it, on success and on failure.
-    pub emits: Vec<EventType>,
-    /// What it undoes.
-    pub compensates: Vec<EventType>,
-    /// What must follow, for it not to run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<DeadlineContract>,
-}
-
-/// A handler's deadline: it runs unless one of these events follows in time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct DeadlineContract {
-    /// Any of these.
-    pub unless: Vec<EventType>,
-    /// Within this time after the event that the handler reacts to.
-    pub within_ms: u64,
-}
-
-impl Contract {
-    /// Derives the contract, and refuses handlers that do not fit together.
-    pub(crate) fn derive(
-        service: &str,
-        definitions: &[Definition],
-        begins: &[EventInfo],
-        states: &States,
-    ) -> Result<Self, Error> {
-        let refuse = |reason: String| Error::Contract { service: service.to_owned(), reason };
-        let name: ServiceName = service.parse().map_err(|e| refuse(format!("{e}")))?;
-        if definitions.is_empty() && begins.is_empty() {
-            return Err(refuse(
-                "it has no handler and begins no flow; add one with `.on(handler)`".to_owned(),
-            ));
-        }
-        let mut events: BTreeMap<EventType, EventInfo> = BTreeMap::new();
-        let mut handlers: Vec<HandlerContract> = Vec::new();
-        for definition in definitions {
-            check_handler(definition, &handlers, states).map_err(&refuse)?;
-            for info in definition.consumes.iter().chain(&definition.emits) {
-                note(&mut events, info).map_err(&refuse)?;
-            }
-            for info in &definition.emits {
-                own(&name, info, &format!("handler `{}`", definition.name)).map_err(&refuse)?;
-            }
-            handlers.push(HandlerContract {
-                name: definition.name.clone().into_owned(),
-                consumes: names(&definition.consumes),
-                emits: names(&definition.emits),
-                compensates: definition.compensates.clone(),
-                deadline: definition.deadline.as_ref().map(|deadline| DeadlineContract {
-                    unless: deadline.unless.clone(),
-                    within_ms: deadline.within_ms(),
-                }),
-            });
-        }
-        for info in begins {
-            own(&name, info, "`.emits()`").map_err(&refuse)?;
+/// Derives the contract, and refuses handlers that do not fit together.
+pub(crate) fn derive(
+    service: &str,
+    definitions: &[Definition],
+    begins: &[EventInfo],
+    states: &States,
+) -> Result<Contract, Error> {
+    let refuse = |reason: String| Error::Contract { service: service.to_owned(), reason };
+    let name: ServiceName = service.parse().map_err(|e| refuse(format!("{e}")))?;
+    if definitions.is_empty() && begins.is_empty() {
+        return Err(refuse("it has no handler and begins no flow; add one with `.on(handler)`".to_owned()));
+    }
+    let mut events: BTreeMap<EventType, EventInfo> = BTreeMap::new();
+    let mut handlers: Vec<HandlerContract> = Vec::new();
+    for definition in definitions {
+        check_handler(definition, &handlers, states).map_err(&refuse)?;
+        for info in definition.consumes.iter().chain(definition.all_emits()) {
             note(&mut events, info).map_err(&refuse)?;
         }
-        Ok(Self { service: name, handlers, begins: names(begins), events: events.into_values().collect() })
+        for info in definition.all_emits() {
+            own(&name, info, &format!("handler `{}`", definition.name)).map_err(&refuse)?;
+        }
+        handlers.push(handler(definition));
+    }
+    for info in begins {
+        own(&name, info, "`.emits()`").map_err(&refuse)?;
+        note(&mut events, info).map_err(&refuse)?;
+    }
+    let event = |info: EventInfo| EventContract {
+        event: info.event,
+        version: info.version,
+        schema: info.schema.to_value(),
+    };
+    Ok(Contract {
+        service: name,
+        laban: env!("CARGO_PKG_VERSION").to_owned(),
+        handlers,
+        begins: names(begins),
+        events: events.into_values().map(event).collect(),
+    })
+}
+
+fn handler(definition: &Definition) -> HandlerContract {
+    let retry = definition.retry;
+    HandlerContract {
+        name: definition.name.clone().into_owned(),
+        consumes: names(&definition.consumes),
+        emits: names(&definition.emits),
+        fails_with: names(&definition.fails_with),
+        compensates: definition.compensates.clone(),
+        deadline: definition.deadline.as_ref().map(|deadline| DeadlineContract {
+            unless: deadline.unless.clone(),
+            within_ms: deadline.within_ms(),
+        }),
+        retry: Some(RetryContract {
+            max_attempts: retry.max_attempts,
+            first_delay_ms: millis(retry.first_delay),
+            max_delay_ms: millis(retry.max_delay),
+        }),
+        timeout_ms: Some(millis(definition.timeout)),
+        reads_flow: definition.reads_flow,
+        at_least_once: !definition.fenced,
+        skips_history: definition.start == Start::Now,
     }
 }
 
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Event names, each once, in order of first mention.
-pub(crate) fn names(events: &[EventInfo]) -> Vec<EventType> {
+pub(crate) fn names<'a>(events: impl IntoIterator<Item = &'a EventInfo>) -> Vec<EventType> {
     let mut names = Vec::new();
     for info in events {
         if !names.contains(&info.event) {

@@ -17,7 +17,10 @@ use crate::{BoxError, EventInfo, Retry};
 pub struct Definition {
     pub(crate) name: Cow<'static, str>,
     pub(crate) consumes: Vec<EventInfo>,
+    /// On success.
     pub(crate) emits: Vec<EventInfo>,
+    /// On failure, as facts that others may react to.
+    pub(crate) fails_with: Vec<EventInfo>,
     pub(crate) compensates: Vec<EventType>,
     pub(crate) needs: Vec<(TypeId, &'static str)>,
     pub(crate) reads_flow: bool,
@@ -40,7 +43,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn within_ms(&self) -> u64 {
-        u64::try_from(self.within.as_millis()).unwrap_or(u64::MAX)
+        crate::contract::millis(self.within)
     }
 }
 
@@ -68,6 +71,7 @@ impl Definition {
             name: name.into(),
             consumes: Vec::new(),
             emits: Vec::new(),
+            fails_with: Vec::new(),
             compensates: Vec::new(),
             needs: Vec::new(),
             reads_flow: false,
@@ -81,9 +85,14 @@ impl Definition {
         }
     }
 
-    /// The newest version of `event` that this handler takes.
-    pub(crate) fn version_of(&self, event: &EventType) -> Option<u32> {
-        self.consumes.iter().find(|info| info.event == *event).map(|info| info.version)
+    /// All that may come of it, whether it succeeds or fails.
+    pub(crate) fn all_emits(&self) -> impl Iterator<Item = &EventInfo> {
+        self.emits.iter().chain(&self.fails_with)
+    }
+
+    /// The versions of `event` that this handler takes, the newest first.
+    pub(crate) fn versions_of(&self, event: &EventType) -> &[u32] {
+        self.consumes.iter().find(|info| info.event == *event).map_or(&[], |info| &info.versions)
     }
 }
 

@@ -31,6 +31,16 @@ pub enum Error {
         /// What does not fit, and how to mend it.
         reason: String,
     },
+    /// The service's events have changed in a way that breaks who reads them, and kept their version.
+    #[error("service {service}: {reason}")]
+    Breaking {
+        /// The service.
+        service: String,
+        /// What has changed, and how to mend it.
+        reason: String,
+        /// The same, for a program to look at.
+        broken: Vec<laban_wire::compatibility::BrokenEvent>,
+    },
     /// The broker is not what the service needs: its version, its streams, its answers.
     #[error("service {service}: {reason}")]
     Broker {

@@ -76,7 +76,7 @@ impl Record {
     pub fn input<I: Input>(&self) -> Result<Option<I>, BoxError> {
         match &self.input {
             Some(input) if I::accepts(&input.event) => {
-                I::decode(&input.event, &input.payload.to_bytes()).map(Some)
+                I::decode(&input.event, input.version, &input.payload.to_bytes()).map(Some)
             }
             _ => Ok(None),
         }
@@ -95,7 +95,7 @@ impl Record {
         if !self.has_emitted::<E>() {
             return Ok(None);
         }
-        Ok(Some(serde_json::from_slice(&self.message.payload)?))
+        E::from_body(self.message.meta.version, &self.message.payload).map(Some)
     }
 
     /// A record made up for a unit test of a [`FlowState`]: this event was handled and led to nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use laban_wire::FlowId;
+use laban_wire::{FlowId, Message};
 
 use crate::definition::{Deadline, Definition, Run, Start};
 use crate::extract::{Call, Extract};
@@ -186,6 +186,7 @@ where
         Definition {
             consumes: F::Input::event_types(),
             emits: F::Outcome::event_types(),
+            fails_with: F::Outcome::failure_types(),
             needs: F::Extracted::needs(),
             reads_flow: F::Extracted::READS_FLOW,
             ..Definition::new(short_name::<F>(), Arc::new(run))
@@ -211,7 +212,7 @@ where
 {
     fn run(&self, call: Call) -> Result<Running, BoxError> {
         let subject = &call.input.subject;
-        let input = F::Input::decode(&subject.event_type, &call.input.payload)?;
+        let input = decoded::<F::Input>(&call.input)?;
         same_flow(&input, &subject.flow)?;
         let function = self.function.clone();
         Ok(Box::pin(async move {
@@ -223,6 +224,12 @@ where
             }
         }))
     }
+}
+
+/// Decoding runs code of the author's as well: that which makes a new version of an old one.
+fn decoded<I: Input>(message: &Message) -> Result<I, BoxError> {
+    let decode = || I::decode(&message.subject.event_type, message.meta.version, &message.payload);
+    std::panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| Err(panic_text(&*panic).into()))
 }
 
 /// What an event says of its flow must be what its subject says: a reaction is fenced and found by the subject.

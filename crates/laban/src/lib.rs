@@ -17,15 +17,17 @@ mod runtime;
 mod service;
 mod telemetry;
 
-pub use contract::{Contract, DeadlineContract, HandlerContract};
 pub use definition::Definition;
 pub use emitter::{Begun, Emitter, Receipt};
 pub use error::{BoxError, Error, Result};
+#[doc(hidden)]
+pub use event::derive as __derive;
 pub use event::{Event, EventInfo, Input};
 pub use extract::{Cause, Extract, Flow, State};
 pub use flow_state::{FlowState, Record};
 pub use handler::Handler;
 pub use laban_macros::Event;
+pub use laban_wire::contract::{Contract, DeadlineContract, EventContract, HandlerContract, RetryContract};
 pub use laban_wire::{EventId, EventType, FlowId, InvalidFlowId};
 pub use outcome::{Emit, Failure, Never, OrRetry, Outbox, Outcome, Undecided};
 pub use retry::Retry;

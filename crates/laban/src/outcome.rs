@@ -263,8 +263,12 @@ impl<T, E: Into<BoxError>> OrRetry<T> for Result<T, E> {
             `.or_reject()?`"
 )]
 pub trait Outcome {
-    /// The event types that may be emitted, on success and on failure: part of the contract.
+    /// The event types that may be emitted on success: part of the contract.
     fn event_types() -> Vec<EventInfo>;
+    /// The event types that may be emitted on failure.
+    fn failure_types() -> Vec<EventInfo> {
+        Vec::new()
+    }
     /// The handler's end, its types erased.
     #[doc(hidden)]
     fn into_end(self) -> End;
@@ -300,7 +304,10 @@ impl<T: Emit> Outcome for T {
 
 impl<T: Emit, F: Emit> Outcome for Result<T, Failure<F>> {
     fn event_types() -> Vec<EventInfo> {
-        [T::event_types(), F::event_types()].concat()
+        T::event_types()
+    }
+    fn failure_types() -> Vec<EventInfo> {
+        F::event_types()
     }
     fn into_end(self) -> End {
         match self {

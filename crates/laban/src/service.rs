@@ -2,9 +2,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use laban_wire::ConnectSettings;
+use laban_wire::contract::Contract;
 
 use crate::config::Config;
-use crate::contract::Contract;
+use crate::contract;
 use crate::definition::Definition;
 use crate::extract::States;
 use crate::runtime::{Running, Signals};
@@ -122,7 +123,7 @@ impl Service {
     /// # Errors
     /// When the handlers do not fit together: two of one name, a state that is missing, an event of another service emitted.
     pub fn contract(&self) -> Result<Contract> {
-        Contract::derive(&self.name, &self.definitions, &self.begins, &self.states)
+        contract::derive(&self.name, &self.definitions, &self.begins, &self.states)
     }
 
     /// Starts the service: connects, checks the broker and the home stream, and begins to react.

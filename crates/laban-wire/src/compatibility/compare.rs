@@ -184,7 +184,15 @@ impl<'a> Comparison<'a> {
                     breaks.extend(self.same_field(&at, before, after, required));
                 }
                 (None, Others::Map(values)) => breaks.extend(self.schemas(&at, before, values)),
-                (None, _) => breaks.push(found(&at, BreakKind::RemovedField, "is gone".to_owned())),
+                (None, Others::Refused) => {
+                    let what = "is gone, and what was written with it is refused (deny_unknown_fields)";
+                    breaks.push(found(&at, BreakKind::RemovedField, what.to_owned()));
+                }
+                // Nobody could rely on a field that may be missing: so a new one can be taken back, by a rollback.
+                (None, Others::Skipped) if !old.required.contains(name) => {}
+                (None, Others::Skipped) => {
+                    breaks.push(found(&at, BreakKind::RemovedField, "is gone".to_owned()));
+                }
             }
         }
         for name in new.fields.keys().filter(|name| !old.fields.contains_key(*name)) {

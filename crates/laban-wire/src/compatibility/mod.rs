@@ -4,6 +4,8 @@
 //! with the new shape read what the streams still hold. So a change breaks when a field is gone or may be, when a new one is
 //! required, and when what could be written before cannot be read any more.
 //!
+//! A field that may be missing can be taken away again, as a rollback does: nobody could rely on it.
+//!
 //! What only *widens* (a larger number, a new variant) breaks nothing by itself: whoever is to understand the new values is
 //! to be deployed first.
 
@@ -40,7 +42,7 @@ pub struct Break {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BreakKind {
-    /// A field is gone.
+    /// A field is gone that was always there, or that the new shape refuses.
     RemovedField,
     /// A field is required that was not there before, or was not required.
     NewRequiredField,

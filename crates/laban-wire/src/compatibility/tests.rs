@@ -55,6 +55,13 @@ fn what_harms_nobody() {
     }
     assert_eq!(told::<Order, more::Order>(), Vec::<String>::new());
     assert_eq!(told::<Order, Order>(), Vec::<String>::new());
+    // And back again: a rollback.
+    #[derive(JsonSchema)]
+    struct WithoutNote {
+        id: String,
+        lines: Vec<Line>,
+    }
+    assert_eq!(told::<Order, WithoutNote>(), Vec::<String>::new());
     assert_eq!(told::<u32, i64>(), Vec::<String>::new());
     assert_eq!(told::<f32, f64>(), Vec::<String>::new());
     assert_eq!(told::<u32, serde_json::Value>(), Vec::<String>::new());

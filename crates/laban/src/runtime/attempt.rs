@@ -13,6 +13,7 @@ use super::handling::{Handling, Step, Task};
 use super::letters::Letter;
 use super::memory::{Known, Progress};
 use super::outcome::Written;
+use crate::event::in_words;
 use crate::extract::Call;
 use crate::outcome::{End, Outgoing};
 use crate::telemetry::Ending;
@@ -156,11 +157,12 @@ impl Handling {
 
     fn version_known(&self, message: &Message) -> Result<(), String> {
         let event = &message.subject.event_type;
-        let newest = self.definition.version_of(event).unwrap_or(1);
+        let known = self.definition.versions_of(event);
         match message.meta.version {
-            Some(version) if version != newest => Err(format!(
-                "{event} is of version {version}; handler `{}` knows version {newest}",
-                self.handler
+            Some(version) if !known.contains(&version) => Err(format!(
+                "{event} is of version {version}; handler `{}` knows {}",
+                self.handler,
+                in_words(known)
             )),
             _ => Ok(()),
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_nats::{Client, Event};
+use laban_wire::contract::Contract;
 use laban_wire::{ConnectError, ConnectSettings, ServiceName};
 use tokio::sync::watch;
 
 use super::link::Link;
 use super::patience::{Patience, Trouble, ask};
-use super::{home, timers};
+use super::{contracts, home, timers};
 use crate::Error;
 use crate::config::Config;
 use crate::definition::Definition;
@@ -16,19 +17,21 @@ use crate::definition::Definition;
 /// The oldest server with atomic batches, which an outcome of several events needs.
 const OLDEST: (i64, i64, i64) = (2, 12, 0);
 
-/// Connects, and finds or makes the service's streams: what a start waits for.
+/// Connects, finds or makes the service's streams, and registers its contract: what a start waits for.
 pub(crate) async fn reach(
-    service: &ServiceName,
+    contract: &Contract,
     settings: ConnectSettings,
     definitions: &[Definition],
     config: &Config,
 ) -> Result<Link, Error> {
+    let service = &contract.service;
     let patience = Patience::of(config.connect_timeout);
     let link = Link::connect(service, settings, patience).await?;
     patience.until("JetStream", || check(service, &link)).await?;
     let context = link.context();
     patience.until("the home stream", || home::ensure(service, &context, config)).await?;
     patience.until("the timer stream", || timers::ensure(service, definitions, &context, config)).await?;
+    contracts::register(contract, &context, config).await?;
     Ok(link)
 }
 

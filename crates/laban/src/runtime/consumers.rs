@@ -68,7 +68,7 @@ impl Position {
         config: &Config,
     ) -> Self {
         let join = |events: &mut dyn Iterator<Item = String>| events.collect::<Vec<_>>().join(" ");
-        let emits = crate::contract::names(&definition.emits);
+        let emits = crate::contract::names(definition.all_emits());
         let mut metadata = HashMap::from([
             (SERVICE.to_owned(), service.to_string()),
             (HANDLER.to_owned(), definition.name.to_string()),

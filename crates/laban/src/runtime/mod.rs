@@ -8,6 +8,7 @@ mod batches;
 mod broker;
 mod commit;
 mod consumers;
+mod contracts;
 mod core;
 mod deadlines;
 mod delivery;

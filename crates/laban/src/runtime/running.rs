@@ -92,7 +92,7 @@ impl Running {
     ) -> Result<(Arc<Core>, Emitter, Work, Endpoint)> {
         let Blueprint { contract, definitions, states, cloud_events, broker, .. } = blueprint;
         let service = contract.service.clone();
-        let reached = broker::reach(&service, broker, &definitions, &config);
+        let reached = broker::reach(&contract, broker, &definitions, &config);
         let link = signals.unless_stopped(service.as_str(), reached).await?;
 
         let metrics = Metrics::of(service.as_str());
@@ -319,7 +319,7 @@ impl Starting<'_> {
     ) -> Arc<Handling> {
         let handler: Arc<str> = definition.name.as_ref().into();
         let (service, name) = (self.core.service.as_str(), event.as_str());
-        let emits = crate::contract::names(&definition.emits);
+        let emits = crate::contract::names(definition.all_emits());
         Arc::new(Handling {
             spans: HandlerSpans::of(service, &handler, &event, position.name(), &emits),
             metrics: self.core.metrics.handler(&handler, name, position.name()),

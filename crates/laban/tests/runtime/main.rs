@@ -3,6 +3,7 @@
 
 mod beginning;
 mod bench;
+mod contracts;
 mod deadlines;
 mod foreign;
 mod groups;
@@ -14,3 +15,4 @@ mod refusals;
 mod retries;
 mod spans;
 mod vanishing;
+mod versions;

@@ -1,0 +1,168 @@
+//! Older versions of an event, made the newest before a handler sees them.
+
+use async_nats::HeaderMap;
+use laban::{BoxError, Event, EventId, Flow, FlowState, Record};
+use laban_wire::{Dead, DeadReason, HEADER, Meta};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bench::*;
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "payment.captured", version = 1, flow = order)]
+struct Captured1 {
+    order: String,
+    euros: u64,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "payment.captured", version = 2, flow = order_id, from = Captured1)]
+struct Captured2 {
+    order_id: String,
+    euros: u64,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone)]
+#[event(name = "payment.captured", version = 3, flow = order_id, from = Captured2)]
+struct Captured {
+    order_id: String,
+    amount_cents: u64,
+}
+
+impl From<Captured1> for Captured2 {
+    fn from(old: Captured1) -> Self {
+        assert!(old.euros != 666, "an upcaster that panics");
+        Self { order_id: old.order, euros: old.euros }
+    }
+}
+
+impl From<Captured2> for Captured {
+    fn from(old: Captured2) -> Self {
+        Self { order_id: old.order_id, amount_cents: old.euros * 100 }
+    }
+}
+
+#[derive(Event)]
+enum Half {
+    Paid(Captured),
+    Reserved(StockReserved),
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "shipping.dispatched", version = 2, flow = order_id, from = Dispatched1)]
+struct Dispatched {
+    order_id: String,
+    worth_cents: u64,
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "shipping.dispatched", version = 1, flow = order_id)]
+struct Dispatched1 {
+    order_id: String,
+}
+
+impl From<Dispatched1> for Dispatched {
+    fn from(old: Dispatched1) -> Self {
+        Self { order_id: old.order_id, worth_cents: 7 }
+    }
+}
+
+#[derive(Default)]
+struct Parcel {
+    worth_cents: Option<u64>,
+    dispatched: Option<u64>,
+}
+
+impl FlowState for Parcel {
+    fn apply(&mut self, record: &Record) -> Result<(), BoxError> {
+        if let Some(captured) = record.input::<Captured>()? {
+            self.worth_cents = Some(captured.amount_cents);
+        }
+        self.dispatched = self.dispatched.or(record.emitted::<Dispatched>()?.map(|event| event.worth_cents));
+        Ok(())
+    }
+}
+
+async fn dispatch(half: Half, parcel: Flow<Parcel>) -> Option<Dispatched> {
+    match half {
+        Half::Paid(_) => None,
+        Half::Reserved(StockReserved { order_id }) => {
+            let worth_cents = parcel.dispatched.or(parcel.worth_cents)?;
+            Some(Dispatched { order_id, worth_cents })
+        }
+    }
+}
+
+async fn credit(captured: Captured) -> Credited {
+    Credited { order_id: captured.order_id, points: captured.amount_cents / 100 }
+}
+
+#[derive(Event, Serialize, Deserialize, JsonSchema)]
+#[event(name = "loyalty.credited", version = 1, flow = order_id)]
+struct Credited {
+    order_id: String,
+    points: u64,
+}
+
+/// Published as a service of that version would have.
+async fn publish(bench: &Bench, event: &str, version: Option<u32>, flow: &str, body: serde_json::Value) {
+    let mut headers = HeaderMap::new();
+    if let Some(version) = version {
+        headers.insert(HEADER, Meta::root(EventId::root(), version).to_header());
+    }
+    bench.publish_raw(event, flow, headers, body.to_string().as_bytes()).await;
+}
+
+#[tokio::test]
+async fn a_handler_takes_every_version_of_the_chain() {
+    let bench = Bench::start().await;
+    let _payment = bench.home::<Captured>("payment").await;
+    let _loyalty = bench.service("loyalty").on(credit).start().await.unwrap();
+    let old = |flow: &str, euros: u64| serde_json::json!({"order": flow, "euros": euros});
+    publish(&bench, "payment.captured", Some(1), "first", old("first", 1)).await;
+    let second = serde_json::json!({"order_id": "second", "euros": 2});
+    publish(&bench, "payment.captured", Some(2), "second", second).await;
+    let third = serde_json::json!({"order_id": "third", "amount_cents": 300});
+    publish(&bench, "payment.captured", Some(3), "third", third).await;
+    publish(&bench, "payment.captured", None, "unsaid", old("unsaid", 4)).await;
+    for (flow, points) in [("first", 1), ("second", 2), ("third", 3), ("unsaid", 4)] {
+        let records = bench.until_record("loyalty", flow, "credited").await;
+        let credited: Credited = serde_json::from_slice(&records.last().unwrap().payload).unwrap();
+        assert_eq!(credited.points, points, "{flow}");
+    }
+    // A version that is to come, a body of another version than it says, another flow, and an upcaster that panics.
+    publish(&bench, "payment.captured", Some(4), "new", old("new", 1)).await;
+    publish(&bench, "payment.captured", Some(2), "lies", old("lies", 1)).await;
+    publish(&bench, "payment.captured", Some(1), "strays", old("elsewhere", 1)).await;
+    publish(&bench, "payment.captured", Some(1), "panics", old("panics", 666)).await;
+    for (flow, hint) in [
+        ("new", "payment.captured is of version 4; handler `credit` knows versions 3, 2 and 1"),
+        ("lies", "missing field `order_id`"),
+        ("strays", "its body belongs to flow `elsewhere`"),
+        ("panics", "panicked: an upcaster that panics"),
+    ] {
+        let records = bench.until_record("loyalty", flow, "_dead").await;
+        let dead: Dead = serde_json::from_slice(&records.last().unwrap().payload).unwrap();
+        assert_eq!(dead.reason, DeadReason::Undecodable);
+        assert!(dead.error.contains(hint), "{hint:?} is not in: {}", dead.error);
+    }
+}
+
+#[tokio::test]
+async fn flow_state_is_of_the_newest_versions_too() {
+    let bench = Bench::start().await;
+    let _payment = bench.home::<Captured>("payment").await;
+    let _inventory = bench.home::<StockReserved>("inventory").await;
+    let _shipping = bench.service("shipping").on(dispatch).start().await.unwrap();
+    let old = serde_json::json!({"order": "input", "euros": 3});
+    publish(&bench, "payment.captured", Some(1), "input", old).await;
+    bench.until_records("shipping", "input", 1).await;
+    publish(&bench, "shipping.dispatched", Some(1), "output", serde_json::json!({"order_id": "output"}))
+        .await;
+    for (flow, worth) in [("input", 300), ("output", 7)] {
+        bench.publish(&StockReserved { order_id: flow.to_owned() }, EventId::root()).await;
+        let records = bench.until_records("shipping", flow, 2).await;
+        let dispatched: Dispatched = serde_json::from_slice(&records[1].payload).unwrap();
+        assert_eq!(dispatched.worth_cents, worth, "{flow}");
+    }
+}
