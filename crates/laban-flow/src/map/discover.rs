@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use async_nats::Client;
-use laban_wire::contract::{Contract, DeadlineContract, HandlerContract};
+use laban_wire::contract::{BUCKET, Contract, DeadlineContract, HandlerContract, STREAM};
 use laban_wire::{FlowReader, ServiceName};
 
 use super::sources::{check_names, is_handler_name};
 use super::{Known, Map, Member, read_contracts};
 use crate::{Declared, Error, Mesh};
 
-/// The stream of the bucket that services register their contracts in, and the subjects of its keys.
-const BUCKET: &str = "KV_laban_contracts";
-const KEYS: &str = "$KV.laban_contracts.";
 /// What a key-value bucket says of a key that is gone.
 const OPERATION: &str = "KV-Operation";
 
@@ -54,8 +51,8 @@ impl Map {
 /// Reads the bucket to its end. A mesh without one has no contracts.
 async fn registered(reader: &FlowReader) -> Result<Registered, Error> {
     let mut newest = BTreeMap::new();
-    let filter = format!("{KEYS}*");
-    match reader.leader(BUCKET, &filter, 1).await {
+    let keys = format!("$KV.{BUCKET}.");
+    match reader.leader(STREAM, &format!("{keys}*"), 1).await {
         Ok(messages) => {
             for message in messages {
                 newest.insert(message.subject.clone(), message);
@@ -69,7 +66,7 @@ async fn registered(reader: &FlowReader) -> Result<Registered, Error> {
         if message.headers.get(OPERATION).is_some() {
             continue;
         }
-        let key = &subject[KEYS.len()..];
+        let key = subject.strip_prefix(&keys).unwrap_or(&subject);
         let origin = format!("the contract registered as {key}");
         match read_contracts(&String::from_utf8_lossy(&message.payload), &origin) {
             Ok(mut members) if members.len() == 1 && members[0].name() == key => {
