@@ -18,7 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use connection::Connection;
 use failure::Failure;
 
-/// Choreographed services over NATS JetStream: start them a broker, see their flows.
+/// Choreographed services over NATS JetStream: start them a broker, see their flows, map and check them.
 #[derive(Parser)]
 #[command(name = "laban", version, after_help = failure::EXIT_CODES, subcommand_required = true)]
 struct Cli {

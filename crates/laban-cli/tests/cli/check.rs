@@ -94,8 +94,8 @@ async fn a_live_mesh_is_checked_with_its_newest_messages() -> Outcome {
     js.publish("order.placed.4711", "{}".into()).await?.await?;
     let (code, out, _) = check(&["--server", &url])?;
     assert_eq!(code, Some(1));
-    for kind in ["unversioned-event", "untraced-message"] {
-        assert!(out.contains(&format!("warning: {kind} order.placed\n")), "{out}");
+    for finding in ["unversioned-event order.placed", "untraced-message order"] {
+        assert!(out.contains(&format!("warning: {finding}\n")), "{out}");
     }
     let (code, _, _) = check(&["--server", &url, "--sample", "0"])?;
     assert_eq!(code, Some(0));

@@ -10,7 +10,7 @@ pub struct Finding {
     pub kind: Kind,
     /// How bad.
     pub severity: Severity,
-    /// What it is about: an event, `<service>/<handler>`, or two events with a `/` between. With the kind it names the finding.
+    /// What it is about: an event, a service, `<service>/<handler>`, or two events with a `/` between. With the kind it names the finding.
     pub subject: String,
     /// The services that it is about.
     pub services: Vec<String>,

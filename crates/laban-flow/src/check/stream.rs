@@ -12,8 +12,22 @@ use crate::{Error, api};
 #[derive(Default)]
 struct Seen {
     all: usize,
-    unversioned: Vec<u64>,
-    untraced: Vec<u64>,
+    unversioned: Lacking,
+    untraced: Lacking,
+}
+
+/// Messages that lack something: how many, and the newest of them.
+#[derive(Default)]
+struct Lacking {
+    count: usize,
+    newest: u64,
+}
+
+impl Lacking {
+    fn add(&mut self, seq: u64) {
+        self.count += 1;
+        self.newest = self.newest.max(seq);
+    }
 }
 
 /// Looks at the newest messages of each home stream: do they say their version, and the trace that they belong to?
@@ -37,9 +51,8 @@ pub async fn sample(client: &Client, reader: &FlowReader, newest: u64) -> Result
                 note(&mut seen, &message);
             }
         }
-        for (event, seen) in &seen {
-            found.extend(findings(service, stream, event, seen));
-        }
+        found.extend(seen.iter().filter_map(|(event, seen)| unversioned(service, stream, event, seen)));
+        found.extend(untraced(service, stream, &seen));
     }
     super::sort(&mut found);
     Ok(found)
@@ -54,41 +67,43 @@ fn note(seen: &mut BTreeMap<EventType, Seen>, message: &Message) {
     let seen = seen.entry(event.clone()).or_default();
     seen.all += 1;
     if message.meta.version.is_none() && !event.is_system() {
-        seen.unversioned.push(message.seq);
+        seen.unversioned.add(message.seq);
     }
     if message.trace.is_none() {
-        seen.untraced.push(message.seq);
+        seen.untraced.add(message.seq);
     }
 }
 
-fn findings(service: &str, stream: &str, event: &EventType, seen: &Seen) -> Vec<Finding> {
-    let finding = |kind, seqs: &[u64], what: &str, fix: &str| {
-        let newest = seqs.last()?;
-        Some(Finding {
-            kind,
-            severity: Severity::Warning,
-            subject: event.to_string(),
-            services: vec![service.to_owned()],
-            what: format!(
-                "{} of the {} newest messages of {event} in stream {stream} {what}, the last of them at {newest}",
-                seqs.len(),
-                seen.all
-            ),
-            fix: fix.to_owned(),
-            details: Vec::new(),
-        })
-    };
-    let unversioned = finding(
-        Kind::UnversionedEvent,
-        &seen.unversioned,
-        "say no version",
-        "write `v=` into the `Laban` header: without it a reader takes an event for the newest version that it knows",
-    );
-    let untraced = finding(
-        Kind::UntracedMessage,
-        &seen.untraced,
-        "have no `traceparent`",
-        "pass the trace context on in `traceparent`: without it the trace breaks there",
-    );
-    unversioned.into_iter().chain(untraced).collect()
+/// What `lacking` of `all` lack, in words.
+fn among(lacking: &Lacking, all: usize, of: &str) -> String {
+    format!("{} of the {all} newest of {of}, the last of them at {}", lacking.count, lacking.newest)
+}
+
+fn unversioned(service: &str, stream: &str, event: &EventType, seen: &Seen) -> Option<Finding> {
+    (seen.unversioned.count > 0).then(|| Finding {
+        kind: Kind::UnversionedEvent,
+        severity: Severity::Warning,
+        subject: event.to_string(),
+        services: vec![service.to_owned()],
+        what: format!("events in stream {stream} do not say their version"),
+        fix: "write `v=` into the `Laban` header: without it a reader takes an event for the newest version that it knows"
+            .to_owned(),
+        details: vec![among(&seen.unversioned, seen.all, event.as_str())],
+    })
+}
+
+/// One for the whole service: who does not pass the trace on, does so nowhere.
+fn untraced(service: &str, stream: &str, seen: &BTreeMap<EventType, Seen>) -> Option<Finding> {
+    let lacking = seen.iter().filter(|(_, seen)| seen.untraced.count > 0);
+    let details: Vec<_> =
+        lacking.map(|(event, seen)| among(&seen.untraced, seen.all, event.as_str())).collect();
+    (!details.is_empty()).then(|| Finding {
+        kind: Kind::UntracedMessage,
+        severity: Severity::Warning,
+        subject: service.to_owned(),
+        services: vec![service.to_owned()],
+        what: format!("messages in stream {stream} have no `traceparent`"),
+        fix: "pass the trace context on in `traceparent`: without it the trace breaks there".to_owned(),
+        details,
+    })
 }

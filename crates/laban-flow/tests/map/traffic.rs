@@ -35,7 +35,7 @@ async fn lag_and_failures_are_those_of_the_handler_and_the_event() -> Outcome {
     assert_eq!((edge.per_second, edge.in_hand), (0.0, 0), "nobody pulls");
     let text = map.to_text(laban_flow::map::MapStyle::default());
     assert!(text.contains(&format!("order.placed 0/s, lag {}, retries ", edge.lag)), "{text}");
-    assert!(map.to_svg().contains(&format!("0/s lag {}", edge.lag)));
+    assert!(map.to_svg().contains(&format!(">0/s, lag {}</text>", edge.lag)));
     assert!(map.to_mermaid().contains(&format!("-->|0/s, lag {}|", edge.lag)));
     Ok(())
 }

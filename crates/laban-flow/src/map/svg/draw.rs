@@ -32,7 +32,6 @@ pub(super) struct Wire {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) fails: bool,
-    pub(super) label: Option<String>,
     pub(super) alarming: bool,
 }
 
@@ -98,7 +97,7 @@ fn style(svg: &mut String, services: usize) {
         };
         let mut css = format!(
             ".page{{fill:{page}}}.ink{{fill:{ink}}}.soft{{fill:{soft}}}.w{{stroke:{wire}}}.a{{fill:{wire}}}\
-             .bad{{stroke:{bad}}}.bada{{fill:{bad}}}.b{{fill:{page};stroke:{soft}}}"
+             .bad,.hot{{stroke:{bad}}}.bada{{fill:{bad}}}.b{{fill:{page};stroke:{soft}}}"
         );
         for index in 0..services {
             let hue = HUES[index % HUES.len()];
@@ -115,7 +114,7 @@ fn style(svg: &mut String, services: usize) {
     put(
         svg,
         format_args!(
-            "<style>.w,.bad{{fill:none;stroke-width:1.3}}.bad{{stroke-dasharray:5 4}}.b{{stroke-width:1.4}}{}\
+            "<style>.w,.bad,.hot{{fill:none;stroke-width:1.3}}.bad{{stroke-dasharray:5 4}}.b{{stroke-width:1.4}}{}\
              @media (prefers-color-scheme:dark){{{}}}</style>\n",
             theme(false),
             theme(true)
@@ -199,9 +198,12 @@ fn draw_wire(svg: &mut String, picture: &Picture<'_>, wire: &Wire, route: &Route
             put(&mut path, format_args!("H{:.1}", from.x));
         }
     }
-    let (class, arrow) = if wire.fails || wire.alarming { ("bad", "bada") } else { ("w", "a") };
-    let solid = if wire.alarming && !wire.fails { " stroke-dasharray=\"none\"" } else { "" };
-    put(svg, format_args!("<path class=\"{class}\" d=\"{path}\"{solid}/>\n"));
+    let (class, arrow) = match (wire.fails, wire.alarming) {
+        (true, _) => ("bad", "bada"),
+        (false, true) => ("hot", "bada"),
+        (false, false) => ("w", "a"),
+    };
+    put(svg, format_args!("<path class=\"{class}\" d=\"{path}\"/>\n"));
     let (at, direction) = if route.backwards { (start, -1.0) } else { (end, 1.0) };
     put(
         svg,
@@ -212,16 +214,6 @@ fn draw_wire(svg: &mut String, picture: &Picture<'_>, wire: &Wire, route: &Route
             -ARROW * direction
         ),
     );
-    if let Some(label) = &wire.label {
-        put(
-            svg,
-            format_args!(
-                "<text class=\"soft\" font-size=\"9\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\n",
-                end.x - 2.0,
-                end.y - 4.0
-            ),
-        );
-    }
 }
 
 const KEYS: [(&str, bool); 2] = [("success", false), ("failure", true)];

@@ -66,7 +66,7 @@ impl Map {
                 service: index(member.name()),
                 title: handler.name.clone(),
                 above: Some(member.name().to_owned()),
-                below: notes(handler),
+                below: notes(handler).into_iter().chain(self.loads(member, handler)).collect(),
             });
             for event in &handler.consumes {
                 let load = self.traffic_on(member.name(), &handler.name, event);
@@ -74,15 +74,25 @@ impl Map {
                     from: at[event],
                     to: own,
                     fails: false,
-                    label: load.map(|edge| format!("{} lag {}", rate(edge.per_second), edge.lag)),
                     alarming: load.is_some_and(|edge| edge.retries + edge.dead > 0),
                 });
             }
             for (fails, event) in outcomes(handler) {
-                wires.push(Wire { from: own, to: at[event], fails, label: None, alarming: false });
+                wires.push(Wire { from: own, to: at[event], fails, alarming: false });
             }
         }
         (tiles, wires)
+    }
+
+    /// What is on its way to a handler, a line for each of its events: beside wires that meet there would be no room.
+    fn loads(&self, member: &Member, handler: &HandlerContract) -> Vec<String> {
+        let one = handler.consumes.len() == 1;
+        let line = |event: &EventType| {
+            let edge = self.traffic_on(member.name(), &handler.name, event)?;
+            let load = format!("{}, lag {}", rate(edge.per_second), edge.lag);
+            Some(if one { load } else { format!("{event} {load}") })
+        };
+        handler.consumes.iter().filter_map(line).collect()
     }
 }
 
