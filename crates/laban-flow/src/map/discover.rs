@@ -14,8 +14,8 @@ use crate::{Declared, Error, Mesh};
 const OPERATION: &str = "KV-Operation";
 
 /// The contracts that services have registered, in the order of the services' names, and what is wrong with others.
-pub(super) struct Registered {
-    pub(super) members: Vec<Member>,
+struct Registered {
+    members: Vec<Member>,
     problems: Vec<String>,
 }
 
@@ -36,15 +36,6 @@ impl Map {
         // Keys are names and consumers were grouped by name, so none is there twice.
         let map = Self::join(members).unwrap_or_default();
         Ok(Self { problems, ..map })
-    }
-
-    /// Only what services have registered.
-    ///
-    /// # Errors
-    /// When the broker does not answer in full.
-    pub async fn registered(reader: &FlowReader) -> Result<Self, Error> {
-        let Registered { members, problems } = registered(reader).await?;
-        Ok(Self { problems, ..Self::join(members).unwrap_or_default() })
     }
 }
 

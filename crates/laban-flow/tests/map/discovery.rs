@@ -107,7 +107,7 @@ async fn the_map_is_that_of_the_newest_contracts() -> Outcome {
     let mut gone = HeaderMap::new();
     gone.insert("KV-Operation", "DEL");
     mesh.js.publish_with_headers("$KV.laban_contracts.shipping", gone, "".into()).await?.await?;
-    assert!(Map::registered(&mesh.reader()).await?.service("shipping").is_none());
+    assert!(Map::discover(&mesh.client, &mesh.reader()).await?.service("shipping").is_none());
     Ok(())
 }
 
