@@ -7,9 +7,9 @@ use crate::terminal;
 /// Shown by `--help`; keep it true.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; `flow show`: the flow was found, whatever its state
-  1  not done; `flow show`: there is no such flow; `dev`: not started, or something ended by itself
-  2  the command line is wrong
+  0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found
+  1  not done; `flow show`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found
+  2  the command line is wrong, or a file that it names
   3  the broker cannot be reached, or did not answer in full";
 
 /// Why a command did not do what it was asked for.
@@ -17,8 +17,12 @@ Exit codes:
 pub(crate) enum Failure {
     /// It is not there, or it went wrong.
     NotDone(String),
+    /// What the command line names cannot be used.
+    Usage(String),
     /// The broker cannot be reached, or did not answer in full.
     Broker(String),
+    /// `check` found something, and has said so.
+    Found,
 }
 
 impl Failure {
@@ -26,7 +30,9 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let (message, code) = match self {
             Self::NotDone(message) => (message, 1),
+            Self::Usage(message) => (message, 2),
             Self::Broker(message) => (message, 3),
+            Self::Found => return ExitCode::from(1),
         };
         terminal::say(&format!("laban: {message}"));
         ExitCode::from(code)
@@ -48,6 +54,12 @@ impl From<ConnectError> for Failure {
 impl From<laban_flow::Error> for Failure {
     fn from(error: laban_flow::Error) -> Self {
         Self::Broker(error.to_string())
+    }
+}
+
+impl From<laban_flow::map::ContractError> for Failure {
+    fn from(error: laban_flow::map::ContractError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 

@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
 mod connection;
+mod contracts;
 mod dead;
 mod dev;
 mod failure;
 mod flow;
+mod map;
 mod terminal;
 
 use std::process::ExitCode;
@@ -15,7 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use connection::Connection;
 use failure::Failure;
 
-/// Choreographed services over NATS JetStream: start them a broker, see their flows.
+/// Choreographed services over NATS JetStream: start them a broker, see their flows, map and check them.
 #[derive(Parser)]
 #[command(name = "laban", version, after_help = failure::EXIT_CODES, subcommand_required = true)]
 struct Cli {
@@ -30,6 +33,10 @@ enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     Dev(dev::Args),
     Flow(flow::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Map(map::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Check(check::Args),
     Dead(dead::Args),
 }
 
@@ -47,6 +54,8 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Dev(args) => dev::run(args).await,
             Command::Flow(args) => flow::run(args, &cli.connection).await,
+            Command::Map(args) => map::run(args, &cli.connection).await,
+            Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
         }
     });

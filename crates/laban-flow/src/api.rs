@@ -17,6 +17,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Deserialize)]
 pub(crate) struct StreamInfo {
     pub(crate) config: StreamConfig,
+    #[serde(default)]
+    pub(crate) state: StreamState,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct StreamState {
+    #[serde(default)]
+    pub(crate) last_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +40,20 @@ pub(crate) struct ConsumerInfo {
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created: OffsetDateTime,
     pub(crate) config: ConsumerConfig,
+    #[serde(default)]
+    pub(crate) delivered: SequenceInfo,
+    #[serde(default)]
+    pub(crate) num_pending: u64,
+    #[serde(default)]
+    pub(crate) num_ack_pending: u64,
+    #[serde(default)]
+    pub(crate) num_redelivered: u64,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct SequenceInfo {
+    #[serde(default)]
+    pub(crate) consumer_seq: u64,
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+pub mod check;
 mod error;
 mod flow;
+pub mod map;
 mod mesh;
 mod order;
 mod reactions;
@@ -14,6 +16,7 @@ mod tree;
 
 pub use error::Error;
 pub use flow::Flow;
+pub use map::Map;
 pub use mesh::{Home, Mesh};
 pub use reactions::{Deadline, Declared, Reactions, Since};
 pub use records::Unreadable;

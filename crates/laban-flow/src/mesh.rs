@@ -73,7 +73,7 @@ impl Mesh {
 }
 
 /// What a consumer declares; nothing when it is not a service's.
-fn read_consumer(info: &ConsumerInfo) -> Option<Result<Declared, String>> {
+pub(crate) fn read_consumer(info: &ConsumerInfo) -> Option<Result<Declared, String>> {
     let said = &info.config.metadata;
     let service = said.get(metadata::SERVICE)?.clone();
     let need = |key: &str| said.get(key).ok_or_else(|| format!("its metadata lacks `{key}`"));

@@ -13,4 +13,6 @@ pub mod shipping;
 #[cfg(test)]
 mod any_order;
 #[cfg(test)]
+mod choreography;
+#[cfg(test)]
 mod samples;

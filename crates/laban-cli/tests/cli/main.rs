@@ -1,8 +1,11 @@
 //! The `laban` binary against a real broker and Jaeger.
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail as loudly as the test")]
 
+mod check;
 mod dev;
 mod flow_show;
+mod map;
+mod mesh;
 mod usage;
 
 use std::process::{Command, Output};

@@ -2,7 +2,13 @@ use crate::{Outcome, laban, outcome};
 
 #[test]
 fn help_documents_the_exit_codes() -> Outcome {
-    for args in [&["--help"][..], &["dev", "--help"], &["flow", "show", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["dev", "--help"],
+        &["flow", "show", "--help"],
+        &["map", "--help"],
+        &["check", "--help"],
+    ] {
         let (code, out, _) = outcome(&laban(args).output()?);
         assert_eq!(code, Some(0));
         assert!(out.contains("Exit codes:\n  0  done"), "{out}");
