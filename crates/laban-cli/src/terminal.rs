@@ -6,12 +6,16 @@ use crate::Failure;
 
 /// Writes what was asked for to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// The same; says whether anybody still reads.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::NotDone(format!("cannot write to standard output: {e}")))
-        }
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Failure::NotDone(format!("cannot write to standard output: {e}"))),
+        Ok(()) => Ok(true),
     }
 }
 

@@ -17,6 +17,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Deserialize)]
 pub(crate) struct StreamInfo {
     pub(crate) config: StreamConfig,
+    #[serde(default)]
+    pub(crate) state: StreamState,
+    /// The broker's clock as it answered.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(crate) ts: Option<OffsetDateTime>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct StreamState {
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +43,19 @@ pub(crate) struct ConsumerInfo {
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created: OffsetDateTime,
     pub(crate) config: ConsumerConfig,
+    #[serde(default)]
+    pub(crate) delivered: SequenceInfo,
+    #[serde(default)]
+    pub(crate) ack_floor: SequenceInfo,
+    #[serde(default)]
+    pub(crate) num_ack_pending: u64,
+    #[serde(default)]
+    pub(crate) num_waiting: u64,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+pub(crate) struct SequenceInfo {
+    pub(crate) stream_seq: u64,
 }
 
 #[derive(Deserialize)]

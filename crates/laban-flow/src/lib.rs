@@ -1,22 +1,30 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod clock;
 mod error;
 mod flow;
+mod list;
 mod mesh;
 mod order;
+mod overdue;
 mod reactions;
 mod read;
 mod records;
+mod standing;
 mod state;
 mod step;
 mod tree;
+pub mod words;
 
 pub use error::Error;
 pub use flow::Flow;
+pub use list::{Cursor, Flows, KeyPattern, Listed, Query};
 pub use mesh::{Home, Mesh};
+pub use overdue::{OVERDUE, Overdue};
 pub use reactions::{Deadline, Declared, Reactions, Since};
 pub use records::Unreadable;
+pub use standing::Why;
 pub use state::{Awaited, State};
 pub use step::Step;
 pub use tree::TreeStyle;

@@ -1,11 +1,19 @@
 //! `laban flow`: one run of a business process, as the streams tell it.
 
+mod columns;
+mod list;
+mod moment;
+mod period;
 mod show;
 
-use clap::Subcommand;
+use std::time::Duration;
 
-use crate::Connection;
+use clap::Subcommand;
+use laban_flow::Mesh;
+use period::Period;
+
 use crate::failure::{self, Failure};
+use crate::{Connection, terminal};
 
 /// See flows: rebuilt from the streams alone
 #[derive(clap::Args)]
@@ -14,14 +22,38 @@ pub(crate) struct Args {
     command: Command,
 }
 
+/// When a reaction is overdue.
+#[derive(clap::Args)]
+struct Overdue {
+    /// A reaction without a sign of life for this long is overdue, and its flow stuck [default: 30s]
+    #[arg(long, value_name = "PERIOD")]
+    overdue: Option<Period>,
+}
+
+impl Overdue {
+    fn grace(&self) -> Duration {
+        self.overdue.map_or(laban_flow::OVERDUE, |period| period.0)
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
+    #[command(after_help = failure::EXIT_CODES)]
+    List(list::Args),
     #[command(after_help = failure::EXIT_CODES)]
     Show(show::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
+        Command::List(args) => list::run(args, connection).await,
         Command::Show(args) => show::run(args, connection).await,
+    }
+}
+
+/// What is not shown, and why.
+fn warn(mesh: &Mesh) {
+    for problem in &mesh.problems {
+        terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
     }
 }

@@ -3,6 +3,7 @@
 use laban_flow::{Flow, Home, Mesh, TreeStyle};
 use laban_wire::FlowId;
 
+use super::Overdue;
 use crate::{Connection, Failure, terminal};
 
 /// Show a flow: who reacted to what, how long it took, what is still awaited
@@ -17,17 +18,18 @@ pub(crate) struct Args {
     /// Draw with ASCII only, as where the locale is not one of UTF-8
     #[arg(long, conflicts_with = "json")]
     ascii: bool,
+    #[command(flatten)]
+    overdue: Overdue,
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
-    for problem in &mesh.problems {
-        terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
-    }
+    super::warn(&mesh);
     let Some(flow) = Flow::read(connection.reader(&client).await?, &mesh, &args.flow).await? else {
         return Err(not_found(&args.flow, &mesh.homes));
     };
+    let flow = flow.judged(&mesh, args.overdue.grace());
     if args.json {
         let json = serde_json::to_string_pretty(&flow)
             .map_err(|e| Failure::NotDone(format!("cannot write the flow as JSON: {e}")))?;

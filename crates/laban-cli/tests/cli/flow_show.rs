@@ -9,7 +9,7 @@ use laban_wire::{EventId, FlowId, HEADER, Meta, Reaction, Subject, metadata};
 use crate::{Outcome, laban, outcome};
 
 /// A broker with one flow, `4711`: placed by `order`, captured by `payment`; and the flow `long` of this many events.
-async fn shop(long: usize) -> Outcome<Broker> {
+pub(crate) async fn shop(long: usize) -> Outcome<Broker> {
     let broker = Broker::start().await?;
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     for service in ["order", "payment"] {

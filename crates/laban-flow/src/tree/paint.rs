@@ -8,13 +8,14 @@ pub(super) enum Kind {
     Retrying,
     Dead,
     Awaited,
+    Overdue,
     Unreadable,
 }
 
 /// ANSI colours, or none.
 #[derive(Clone, Copy)]
-pub(super) struct Paint {
-    pub(super) on: bool,
+pub(crate) struct Paint {
+    pub(crate) on: bool,
 }
 
 const BOLD: &str = "1";
@@ -41,12 +42,16 @@ impl Paint {
         self.with(CYAN, text)
     }
 
-    pub(super) fn state(self, state: State, text: &str) -> String {
+    pub(super) fn overdue(self, text: &str) -> String {
+        self.with(RED, text)
+    }
+
+    pub(crate) fn state(self, state: State, text: &str) -> String {
         let code = match state {
             State::Running => CYAN,
             State::Completed => GREEN,
             State::Compensated => YELLOW,
-            State::Dead => RED,
+            State::Dead | State::Stuck => RED,
         };
         self.with(code, text)
     }
@@ -56,7 +61,7 @@ impl Paint {
             Kind::Event => text.to_owned(),
             Kind::System => self.with(DIM, text),
             Kind::Retrying => self.with(YELLOW, text),
-            Kind::Dead | Kind::Unreadable => self.with(RED, text),
+            Kind::Dead | Kind::Overdue | Kind::Unreadable => self.with(RED, text),
             Kind::Awaited => self.with(CYAN, text),
         }
     }

@@ -6,9 +6,9 @@ use laban_wire::{DEAD, EventId, EventType, RETRYING};
 
 use super::TreeStyle;
 use super::paint::Kind;
-use super::words::{duration, offset, plain, shortened, stamp};
 use crate::order::by_id;
-use crate::{Awaited, Flow, Step, Unreadable};
+use crate::words::{duration, offset, plain, shortened, stamp};
+use crate::{Awaited, Flow, Overdue, Step, Unreadable};
 
 /// Longer errors are cut: the tree is for the eye, JSON has all of it.
 const LONGEST_NOTE: usize = 300;
@@ -132,7 +132,7 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
             }
         }
         Node::Awaited(awaited) => Row {
-            kind: Kind::Awaited,
+            kind: if awaited.overdue.is_some() { Kind::Overdue } else { Kind::Awaited },
             branch,
             label: format!("{} {}", plain(&awaited.service), if style.ascii { "..." } else { "…" }),
             cells: [plain(&awaited.handler), String::new(), String::new(), String::new(), String::new()],
@@ -153,6 +153,9 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
 
 /// Until when a reaction may take, and for what it waits.
 fn waiting(awaited: &Awaited) -> String {
+    if let Some(Overdue { since, why }) = awaited.overdue {
+        return format!("overdue since {}: {}", stamp(since), why.as_str());
+    }
     let unless: Vec<_> = awaited.unless.iter().map(EventType::as_str).collect();
     match (awaited.next_at, awaited.due_at) {
         (Some(at), _) => format!("awaited; next attempt due {}", stamp(at)),
