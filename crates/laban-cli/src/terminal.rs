@@ -31,6 +31,18 @@ pub(crate) fn has_colours() -> bool {
     io::stdout().is_terminal() && !set("NO_COLOR") && !dumb
 }
 
+/// Whether standard output is a terminal on which a place can be drawn on again.
+pub(crate) fn is_drawn_on() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How many columns there are: those of the terminal, else what `COLUMNS` says, else a hundred.
+pub(crate) fn columns() -> usize {
+    let terminal = || Some(usize::from(rustix::termios::tcgetwinsize(io::stdout()).ok()?.ws_col));
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal().or_else(said).filter(|columns| *columns > 0).unwrap_or(100).min(1_000)
+}
+
 /// Whether the locale is one of UTF-8.
 pub(crate) fn is_utf8() -> bool {
     is_utf8_locale(|name| std::env::var(name).ok())

@@ -90,6 +90,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         after: args.after,
         overdue: args.overdue.grace(),
         exhaustive: args.exhaustive,
+        ..Query::default()
     };
     let limit = match args.limit.unwrap_or(if args.json { 0 } else { SHORT_LIST }) {
         0 => usize::MAX,

@@ -5,6 +5,8 @@ mod list;
 mod moment;
 mod period;
 mod show;
+mod traced;
+mod watch;
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ pub struct Flows<'m> {
     seen: Seen,
     ready: VecDeque<Listed>,
     done: bool,
-    records: u64,
+    cut_short: bool,
 }
 
 impl<'m> Flows<'m> {
@@ -64,12 +64,14 @@ impl<'m> Flows<'m> {
         let sources = plan::sources(client, mesh, &query).await?;
         let begin = query.begin();
         let walks = stream::iter(sources.iter().enumerate())
-            .map(async |(index, source)| Walk::begin(&reader, index, source, begin.as_ref()).await)
+            .map(async |(index, source)| {
+                Walk::begin(&reader, index, source, begin.as_ref(), query.trace).await
+            })
             .buffered(READS)
             .try_collect()
             .await?;
         let (seen, ready) = (Seen::default(), VecDeque::new());
-        Ok(Self { reader, mesh, query, sources, walks, seen, ready, done: false, records: 0 })
+        Ok(Self { reader, mesh, query, sources, walks, seen, ready, done: false, cut_short: false })
     }
 
     /// The next flow.
@@ -101,7 +103,12 @@ impl<'m> Flows<'m> {
 
     /// How many records have been looked at.
     pub fn records(&self) -> u64 {
-        self.records
+        self.walks.iter().map(|walk| walk.looked).sum()
+    }
+
+    /// Whether it ended because [that many](Query::most_records) records had been looked at.
+    pub fn is_cut_short(&self) -> bool {
+        self.cut_short
     }
 
     /// The next records of flows that may be listed.
@@ -112,7 +119,6 @@ impl<'m> Flows<'m> {
                 self.done = true;
                 break;
             };
-            self.records += 1;
             if self.query.since.is_some_and(|since| record.at < since) {
                 self.done = true;
                 break;
@@ -126,17 +132,27 @@ impl<'m> Flows<'m> {
 
     /// The newest record that has not been looked at.
     async fn record(&mut self) -> Result<Option<Record>, Error> {
-        stream::iter(self.walks.iter_mut().filter(|walk| walk.is_hungry()))
-            .map(|walk| walk.read(&self.reader))
-            .buffer_unordered(READS)
-            .try_collect::<Vec<()>>()
-            .await?;
+        while self.walks.iter().any(Walk::is_hungry) {
+            if self.records() >= self.query.most_records {
+                self.cut_short = true;
+                return Ok(None);
+            }
+            stream::iter(self.walks.iter_mut().filter(|walk| walk.is_hungry()))
+                .map(|walk| walk.read(&self.reader))
+                .buffer_unordered(READS)
+                .try_collect::<Vec<()>>()
+                .await?;
+        }
         let newest = self.walks.iter_mut().max_by(|a, b| a.newest().cmp(&b.newest()));
         Ok(newest.and_then(Walk::take))
     }
 
     /// Whether the flow is listed where this record is: it has no newer one in the walk.
     fn is_here(&self, record: &Record, flow: &Flow) -> bool {
+        // Which of a flow's records are of a trace is not known here; it is met once all the same, as long as few are met.
+        if self.query.trace.is_some() {
+            return true;
+        }
         let place = |at: OffsetDateTime, stream: &str, seq: u64| (at, stream.to_owned(), seq);
         let steps = flow.steps.iter().map(|step| (step.at, &step.stream, step.seq, step.full_name()));
         let unreadable = flow.unreadable.iter().map(|m| (m.at, &m.stream, m.seq, m.full_name()));

@@ -26,6 +26,10 @@ pub struct Query {
     pub after: Option<Cursor>,
     /// How long a reaction may take without a sign of life.
     pub overdue: Duration,
+    /// One of its records is of this trace.
+    pub trace: Option<u128>,
+    /// Looks at no more records than about this.
+    pub most_records: u64,
     /// Looks at every record, even where the broker says that nothing is left to do.
     pub exhaustive: bool,
 }
@@ -41,6 +45,8 @@ impl Default for Query {
             until: None,
             after: None,
             overdue: OVERDUE,
+            trace: None,
+            most_records: u64::MAX,
             exhaustive: false,
         }
     }

@@ -1,6 +1,6 @@
 //! One source, backwards: the broker reads forwards only, so it is asked for windows of sequences.
 
-use laban_wire::{FlowId, FlowReader, Stored};
+use laban_wire::{FlowId, FlowReader, Message, Stored};
 use time::OffsetDateTime;
 
 use super::Cursor;
@@ -41,6 +41,10 @@ pub(super) struct Walk {
     expected: usize,
     /// Oldest first.
     held: Vec<Record>,
+    /// How many records have been read.
+    pub(super) looked: u64,
+    /// Only records of this trace.
+    trace: Option<u128>,
 }
 
 impl Walk {
@@ -49,6 +53,7 @@ impl Walk {
         index: usize,
         source: &Source,
         begin: Option<&Cursor>,
+        trace: Option<u128>,
     ) -> Result<Self, Error> {
         let left = match begin {
             Some(cursor) => last_until(reader, source, cursor.at).await?,
@@ -63,6 +68,8 @@ impl Walk {
             window: FIRST_WINDOW,
             expected: 16,
             held: Vec::new(),
+            looked: 0,
+            trace,
         })
     }
 
@@ -79,23 +86,22 @@ impl Walk {
         self.held.pop()
     }
 
-    /// Reads windows until there is a record in one, or none is left.
+    /// Reads one window.
     pub(super) async fn read(&mut self, reader: &FlowReader) -> Result<(), Error> {
-        while self.is_hungry() {
-            let first = self.source.first.max((self.left + 1).saturating_sub(self.window));
-            let found = self.read_window(reader, first).await?;
-            if found > TOO_MANY && self.window > FIRST_WINDOW {
-                self.held.clear();
-                self.window = (self.window / 16).max(FIRST_WINDOW);
-                continue;
-            }
-            self.left = first - 1;
-            self.expected = found;
-            if found < MOST / 8 {
-                self.window = (self.window * 2).min(WIDEST_WINDOW);
-            } else if found > MOST / 2 {
-                self.window = (self.window / 2).max(FIRST_WINDOW);
-            }
+        let first = self.source.first.max((self.left + 1).saturating_sub(self.window));
+        let found = self.read_window(reader, first).await?;
+        self.looked += found as u64;
+        if found > TOO_MANY && self.window > FIRST_WINDOW {
+            self.held.clear();
+            self.window = (self.window / 16).max(FIRST_WINDOW);
+            return Ok(());
+        }
+        self.left = first - 1;
+        self.expected = found;
+        if found < MOST / 8 {
+            self.window = (self.window * 2).min(WIDEST_WINDOW);
+        } else if found > MOST / 2 {
+            self.window = (self.window / 2).max(FIRST_WINDOW);
         }
         Ok(())
     }
@@ -135,7 +141,13 @@ impl Walk {
         let is_before = |cursor: &Cursor| {
             (record.at, &record.stream, record.seq) < (cursor.at, &cursor.stream, cursor.seq)
         };
-        self.begin.as_ref().is_none_or(is_before).then_some(record)
+        if !self.begin.as_ref().is_none_or(is_before) {
+            return None;
+        }
+        if let Some(wanted) = self.trace {
+            Message::try_from(stored).ok()?.trace.filter(|trace| trace.trace_id == wanted)?;
+        }
+        Some(record)
     }
 }
 

@@ -5,7 +5,7 @@ mod rows;
 
 use crate::words::{duration, plain, quoted, stamp};
 use crate::{Flow, State};
-pub(crate) use paint::Paint;
+pub(crate) use paint::{Kind, Paint};
 use rows::{Row, rows};
 
 /// How a tree is drawn.
@@ -34,7 +34,7 @@ impl Flow {
         lines.join("\n") + "\n"
     }
 
-    fn head(&self, style: TreeStyle, paint: Paint) -> String {
+    pub(crate) fn head(&self, style: TreeStyle, paint: Paint) -> String {
         let last =
             self.steps.iter().map(|step| step.at).chain(self.unreadable.iter().map(|message| message.at));
         let length =
@@ -53,7 +53,7 @@ impl Flow {
         parts.join(if style.ascii { " - " } else { " · " })
     }
 
-    fn foot(&self, style: TreeStyle, paint: Paint) -> Vec<String> {
+    pub(crate) fn foot(&self, style: TreeStyle, paint: Paint) -> Vec<String> {
         if self.awaited.is_empty() {
             return Vec::new();
         }

@@ -2,7 +2,7 @@ use crate::State;
 
 /// What a line is about: it decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Event,
     System,
     Retrying,
@@ -30,19 +30,19 @@ impl Paint {
         if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with(BOLD, text)
     }
 
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with(DIM, text)
     }
 
-    pub(super) fn waiting(self, text: &str) -> String {
+    pub(crate) fn waiting(self, text: &str) -> String {
         self.with(CYAN, text)
     }
 
-    pub(super) fn overdue(self, text: &str) -> String {
+    pub(crate) fn overdue(self, text: &str) -> String {
         self.with(RED, text)
     }
 
@@ -56,7 +56,7 @@ impl Paint {
         self.with(code, text)
     }
 
-    pub(super) fn row(self, kind: Kind, text: &str) -> String {
+    pub(crate) fn row(self, kind: Kind, text: &str) -> String {
         match kind {
             Kind::Event => text.to_owned(),
             Kind::System => self.with(DIM, text),

@@ -4,6 +4,7 @@
 
 mod discovery;
 mod foreign;
+mod formats;
 mod history;
 mod json;
 mod list;
