@@ -1,9 +1,5 @@
 //! `laban flow list`: which flows there are, newest first.
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::{Cursor, Flows, KeyPattern, Listed, Mesh, Query, State};
 use laban_wire::EventType;
 use serde_json::json;
@@ -97,12 +93,11 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         limit => limit,
     };
     let mut flows = Flows::find(&client, connection.reader(&client).await?, &mesh, query).await?;
-    let progress = progress();
+    let progress = super::progress();
     let columns = Columns::new(terminal::has_colours(), !terminal::is_utf8());
     let (mut found, mut last): (usize, Option<Cursor>) = (0, None);
     while found < limit {
-        let looking = flows.next();
-        let Some(listed) = watched(looking, &progress).await? else {
+        let Some(listed) = flows.next().await? else {
             progress.finish_and_clear();
             if found == 0 {
                 terminal::say("laban: no such flow");
@@ -120,7 +115,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         progress.set_message(format!("{found} flows, {} records looked at", flows.records()));
     }
     // There may be more; whoever wants to know has to look.
-    let more = watched(flows.next(), &progress).await?.is_some();
+    let more = flows.next().await?.is_some();
     progress.finish_and_clear();
     if let (true, Some(last)) = (more, last) {
         terminal::say(&format!("laban: there are more: --after {last}"));
@@ -128,29 +123,12 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     Ok(())
 }
 
-async fn watched<T>(looking: impl Future<Output = T>, progress: &ProgressBar) -> T {
-    progress.enable_steady_tick(Duration::from_millis(200));
-    looking.await
-}
-
-/// A line on a terminal, nothing elsewhere.
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner().with_message("looking for flows");
-    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
 fn stamp(at: OffsetDateTime) -> Option<String> {
     at.format(&Rfc3339).ok()
 }
 
 fn as_json(listed: &Listed) -> String {
-    let Listed { flow, cursor } = listed;
+    let Listed { flow, cursor, .. } = listed;
     let last = flow.steps.iter().map(|step| step.at).chain(flow.unreadable.iter().map(|m| m.at)).max();
     json!({
         "flow": flow.flow,

@@ -1,6 +1,8 @@
 //! `laban flow`: one run of a business process, as the streams tell it.
 
 mod columns;
+mod export;
+mod jaeger;
 mod list;
 mod moment;
 mod period;
@@ -8,9 +10,11 @@ mod show;
 mod traced;
 mod watch;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
 use period::Period;
 
@@ -44,12 +48,15 @@ enum Command {
     List(list::Args),
     #[command(after_help = failure::EXIT_CODES)]
     Show(show::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Export(export::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
         Command::List(args) => list::run(args, connection).await,
         Command::Show(args) => show::run(args, connection).await,
+        Command::Export(args) => export::run(args, connection).await,
     }
 }
 
@@ -57,5 +64,18 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
 fn warn(mesh: &Mesh) {
     for problem in &mesh.problems {
         terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
+    }
+}
+
+/// A line on a terminal that says how far it has come; nothing elsewhere.
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message("looking for flows");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }

@@ -3,6 +3,7 @@
 use laban_flow::{Flow, Home, Mesh, TreeStyle};
 use laban_wire::{FlowId, FlowReader};
 
+use super::jaeger::Jaeger;
 use super::traced::{self, TraceId};
 use super::{Overdue, watch};
 use crate::{Connection, Failure, terminal};
@@ -23,6 +24,8 @@ pub(crate) struct Args {
     watch: bool,
     #[command(flatten)]
     overdue: Overdue,
+    #[command(flatten)]
+    jaeger: Jaeger,
 }
 
 /// How a flow is written down.
@@ -85,13 +88,17 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     super::warn(&mesh);
     let id = match (args.flow, args.trace) {
         (Some(flow), _) => flow,
-        (None, Some(trace)) => traced::flow_of(trace, &client, &reader, &mesh).await?,
+        (None, Some(trace)) => match args.jaeger.flow_of(&trace.to_string()).await {
+            Some(flow) => flow,
+            None => traced::flow_of(trace, &client, &reader, &mesh).await?,
+        },
         (None, None) => return Err(Failure::NotDone("neither a flow nor a trace was given".to_owned())),
     };
     if args.watch {
         return watch::run(&client, &reader, &id, &args.form, args.overdue.grace()).await;
     }
-    let flow = read(&reader, &mesh, &id).await?.judged(&mesh, args.overdue.grace());
+    let mut flow = read(&reader, &mesh, &id).await?.judged(&mesh, args.overdue.grace());
+    args.jaeger.add(&mut flow).await;
     terminal::print(&args.form.write(&flow)?)
 }
 

@@ -93,3 +93,40 @@ async fn a_flow_is_watched_until_it_has_ended() -> Outcome {
     assert!(child.wait()?.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn flows_are_exported_whole_or_not_at_all() -> Outcome {
+    let broker = shop(3).await?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("flows.json");
+    let file = path.to_str().ok_or("no path")?;
+    let (code, out, err) =
+        outcome(&laban(&["flow", "export", "--format", "ocel2", "-o", file, "-s", &broker.url()]).output()?);
+    assert_eq!((code, out.as_str(), err), (Some(0), "", format!("laban: 2 flows in {file}\n")));
+    let log: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+    assert_eq!(log["events"].as_array().map(Vec::len), Some(5));
+    let (_, out, _) = outcome(&laban(&["flow", "export", "--key", "47", "-s", &broker.url()]).output()?);
+    let log: Value = serde_json::from_str(&out)?;
+    assert_eq!(log["events"].as_array().map(Vec::len), Some(2));
+    let nowhere = folder.path().join("no/such/folder.json");
+    let args = ["flow", "export", "-o", nowhere.to_str().ok_or("no path")?, "-s", &broker.url()];
+    let (code, _, err) = outcome(&laban(&args).output()?);
+    assert!(code == Some(1) && err.contains("cannot write to "), "{err}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "nothing half-written is left");
+    Ok(())
+}
+
+/// Jaeger is of help, and not needed.
+#[tokio::test]
+async fn without_jaeger_everything_else_is_the_same() -> Outcome {
+    let broker = shop(0).await?;
+    let args = ["flow", "show", "4711", "-s", &broker.url()];
+    let (_, plain, _) = outcome(&laban(&args).output()?);
+    let (code, out, err) = outcome(&laban(&args).env("LABAN_JAEGER_URL", "http://127.0.0.1:1").output()?);
+    assert_eq!((code, out), (Some(0), plain));
+    assert!(err.starts_with("laban: warning: Jaeger at http://127.0.0.1:1: "), "{err}");
+    assert!(err.ends_with("; its spans are not shown\n"), "{err}");
+    let (code, _, err) = outcome(&laban(&args).args(["--jaeger", "localhost:16686"]).output()?);
+    assert!(code == Some(2) && err.contains("http://127.0.0.1:16686"), "{err}");
+    Ok(())
+}

@@ -44,6 +44,19 @@ pub(super) fn write(flow: &Flow, timeline: &Timeline, scale: &Scale, page: &mut 
             _ => String::new(),
         };
         writeln!(page, "<span class=\"took\">{took}</span></div>")?;
+        for span in &step.inside {
+            let bar = bar.of_inside(span);
+            write!(
+                page,
+                "<div class=\"row {}\"><span class=\"label\" style=\"padding-left:{:.1}em\">{}</span><span \
+                 class=\"axis\">",
+                if span.failed { "bad" } else { "system" },
+                1.5 + span.depth as f64,
+                safe(&span.name)
+            )?;
+            block(page, "inside", scale.place(bar.running_ms), scale.place(bar.ended_ms))?;
+            writeln!(page, "</span><span class=\"took\">{}</span></div>", duration(span.took_ms))?;
+        }
     }
     let idle: f64 = scale.gaps().map(|gap| gap.to_ms - gap.from_ms).sum();
     let idle = if idle > 0.0 {

@@ -17,7 +17,8 @@ use time::OffsetDateTime;
 
 pub use query::{Cursor, KeyPattern, Query};
 
-use crate::{Error, Flow, Mesh};
+use crate::read::records_of;
+use crate::{Bodies, Error, Flow, Mesh};
 use plan::Source;
 use walk::{Record, Walk};
 
@@ -31,6 +32,8 @@ const REMEMBERED: usize = 65_536;
 pub struct Listed {
     /// The flow.
     pub flow: Flow,
+    /// The bodies of its events, where they were [asked for](Query::bodies).
+    pub bodies: Bodies,
     /// Where it stands in the list; what is listed [after](Query::after) it is older.
     pub cursor: Cursor,
 }
@@ -83,18 +86,20 @@ impl<'m> Flows<'m> {
             let candidates = self.candidates().await?;
             let read = stream::iter(candidates)
                 .map(async |record: Record| {
-                    let flow = Flow::read(self.reader.clone(), self.mesh, &record.flow).await?;
-                    Ok::<_, Error>((record, flow))
+                    let records = records_of(&self.reader, self.mesh, &record.flow).await?;
+                    let bodies = if self.query.bodies { records.bodies() } else { Bodies::default() };
+                    let flow = Flow::from_records(&record.flow, records, &self.mesh.reactions);
+                    Ok::<_, Error>((record, flow, bodies))
                 })
                 .buffered(READS)
                 .try_collect::<Vec<_>>()
                 .await?;
-            for (record, flow) in read {
+            for (record, flow, bodies) in read {
                 let Some(flow) = flow else { continue };
                 let flow = flow.judged(self.mesh, self.query.overdue);
                 if self.is_here(&record, &flow) && self.query.wants(&flow) {
                     let Record { at, stream, seq, .. } = record;
-                    self.ready.push_back(Listed { flow, cursor: Cursor { at, stream, seq } });
+                    self.ready.push_back(Listed { flow, bodies, cursor: Cursor { at, stream, seq } });
                 }
             }
         }

@@ -30,6 +30,8 @@ pub struct Query {
     pub trace: Option<u128>,
     /// Looks at no more records than about this.
     pub most_records: u64,
+    /// Hands out the bodies of events as well.
+    pub bodies: bool,
     /// Looks at every record, even where the broker says that nothing is left to do.
     pub exhaustive: bool,
 }
@@ -47,6 +49,7 @@ impl Default for Query {
             overdue: OVERDUE,
             trace: None,
             most_records: u64::MAX,
+            bodies: false,
             exhaustive: false,
         }
     }

@@ -43,6 +43,14 @@ impl Flow {
             let gap = " ".repeat(label - text.chars().count());
             let line = format!("{}{gap}  {drawn}  {}", paint.row(kind, text), paint.dim(took));
             lines.push(line.trim_end().to_owned());
+            for span in &step.inside {
+                let text = format!("{}{}", "  ".repeat(span.depth + 1), plain(&span.name, style.ascii));
+                let text: String = text.chars().take(label).collect();
+                let gap = " ".repeat(label - text.chars().count());
+                let drawn = draw(&bar.of_inside(span), &scale, width, signs(style.ascii));
+                let line = format!("{text}{gap}  {drawn}  {}", duration(span.took_ms));
+                lines.push(paint.row(if span.failed { Kind::Dead } else { Kind::System }, line.trim_end()));
+            }
         }
         lines.push(self.axis(&scale, timeline.length_ms, label, width, style, paint));
         lines.push(legend(style, paint));

@@ -6,7 +6,7 @@ mod scale;
 use std::collections::HashMap;
 
 use crate::state::{Work, work};
-use crate::{Flow, Step};
+use crate::{Flow, Inside, Step};
 
 pub(crate) use scale::Scale;
 
@@ -36,6 +36,15 @@ pub struct Bar {
     pub stored_ms: f64,
     /// The handler made another record in the same run, whose bar shows it.
     pub shown_above: bool,
+}
+
+impl Bar {
+    /// The bar of a span inside this one's run, and no longer than that.
+    pub(crate) fn of_inside(&self, span: &Inside) -> Self {
+        let running_ms = (self.running_ms + span.begin_ms.max(0.0)).min(self.ended_ms);
+        let ended_ms = (running_ms + span.took_ms.max(0.0)).min(self.ended_ms);
+        Self { waiting_ms: running_ms, running_ms, ended_ms, stored_ms: f64::NAN, shown_above: false }
+    }
 }
 
 impl Flow {

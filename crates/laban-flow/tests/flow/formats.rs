@@ -204,23 +204,53 @@ async fn otlp_is_taken_by_a_real_receiver() -> Outcome {
         }
         started => started?,
     };
-    for flow in [cancelled("4711").flow(&reactions()), dispatched("47 11").flow(&reactions()), troubled()] {
-        let request = flow.to_otlp();
+    let flows = [cancelled("4711").flow(&reactions()), dispatched("47 11").flow(&reactions()), troubled()];
+    for (place, mut flow) in flows.into_iter().enumerate() {
+        // By hand all of them are of one trace.
+        flow.steps.iter_mut().for_each(|step| step.trace_id = Some(format!("{:032x}", 0xface + place)));
+        let mut request = flow.to_otlp();
+        add_a_span_inside(&mut request);
         let (status, answer) =
             http(&jaeger.otlp_http_url(), "POST", "/v1/traces", &request.to_string()).await?;
         assert_eq!(status, 200, "{answer}");
         assert!(!answer.contains("rejectedSpans"), "{answer}");
         let trace = flow.traces()[0];
         let sent = spans(&request).into_iter().filter(|span| span["traceId"] == trace).count();
-        laban_testkit::wait::until("Jaeger to have the trace", crate::read::SOON, async || {
-            let found = http(&jaeger.ui_url(), "GET", &format!("/api/traces/{trace}"), "").await;
-            let Ok((200, body)) = found else { return false };
-            let body: Value = serde_json::from_str(&body).unwrap_or_default();
-            body["data"][0]["spans"].as_array().is_some_and(|spans| spans.len() >= sent)
-        })
-        .await?;
+        let found =
+            laban_testkit::wait::until_some("Jaeger to have the trace", crate::read::SOON, async || {
+                let found = http(&jaeger.ui_url(), "GET", &format!("/api/traces/{trace}"), "").await;
+                let Ok((200, text)) = found else { return None };
+                let body: Value = serde_json::from_str(&text).unwrap_or_default();
+                let spans = body["data"][0]["spans"].as_array();
+                spans.is_some_and(|spans| spans.len() >= sent).then_some(text)
+            });
+        let (answer, _) = found.await?;
+        // The other way round: what Jaeger says of the trace is put into the flow.
+        let mut joined = flow.clone();
+        assert_eq!(joined.put_inside(answer.as_bytes())?, 1);
+        let spans: Vec<_> = joined.steps.iter().flat_map(|step| &step.inside).collect();
+        assert_eq!((spans[0].name.as_str(), spans[0].took_ms), ("SELECT", 1.0));
+        assert_eq!(laban_flow::flow_of_trace(answer.as_bytes())?.map(|id| id.key()), Some(flow.flow));
     }
     Ok(())
+}
+
+/// A span of a handler's own below the first run.
+fn add_a_span_inside(request: &mut Value) {
+    for of_service in request["resourceSpans"].as_array_mut().unwrap() {
+        let spans = of_service["scopeSpans"][0]["spans"].as_array_mut().unwrap();
+        let Some(run) = spans.iter().find(|span| span["kind"] == 5 && span["parentSpanId"].is_string())
+        else {
+            continue;
+        };
+        let began: u64 = run["startTimeUnixNano"].as_str().unwrap().parse().unwrap();
+        let own = serde_json::json!({
+            "traceId": run["traceId"], "spanId": "00000000000000ee", "parentSpanId": run["spanId"], "name": "SELECT",
+            "startTimeUnixNano": (began + 1_000_000).to_string(), "endTimeUnixNano": (began + 2_000_000).to_string(),
+        });
+        spans.push(own);
+        return;
+    }
 }
 
 /// A request, and its answer.
