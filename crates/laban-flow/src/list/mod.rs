@@ -166,7 +166,8 @@ impl<'m> Flows<'m> {
             .map(|(at, stream, seq, _)| place(at, stream, seq))
             .max();
         match newest {
-            Some(newest) => newest == place(record.at, &record.stream, record.seq),
+            // An older one: a replica that lags behind answered, and does not know of this record yet.
+            Some(newest) => newest <= place(record.at, &record.stream, record.seq),
             // Found by a timer alone.
             None => self.sources[record.source].is_timers(),
         }
