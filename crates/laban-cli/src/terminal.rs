@@ -6,12 +6,16 @@ use crate::Failure;
 
 /// Writes what was asked for to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(drop)
+}
+
+/// The same; says whether anybody still reads.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::NotDone(format!("cannot write to standard output: {e}")))
-        }
-        _ => Ok(()),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Failure::NotDone(format!("cannot write to standard output: {e}"))),
+        Ok(()) => Ok(true),
     }
 }
 
@@ -25,6 +29,18 @@ pub(crate) fn has_colours() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stdout().is_terminal() && !set("NO_COLOR") && !dumb
+}
+
+/// Whether standard output is a terminal on which a place can be drawn on again.
+pub(crate) fn is_drawn_on() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How many columns there are: those of the terminal, else what `COLUMNS` says, else a hundred.
+pub(crate) fn columns() -> usize {
+    let terminal = || Some(usize::from(rustix::termios::tcgetwinsize(io::stdout()).ok()?.ws_col));
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal().or_else(said).filter(|columns| *columns > 0).unwrap_or(100).min(1_000)
 }
 
 /// Whether the locale is one of UTF-8.

@@ -19,10 +19,15 @@ pub(crate) struct StreamInfo {
     pub(crate) config: StreamConfig,
     #[serde(default)]
     pub(crate) state: StreamState,
+    /// The broker's clock as it answered.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(crate) ts: Option<OffsetDateTime>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) struct StreamState {
+    #[serde(default)]
+    pub(crate) first_seq: u64,
     #[serde(default)]
     pub(crate) last_seq: u64,
 }
@@ -43,17 +48,23 @@ pub(crate) struct ConsumerInfo {
     #[serde(default)]
     pub(crate) delivered: SequenceInfo,
     #[serde(default)]
+    pub(crate) ack_floor: SequenceInfo,
+    #[serde(default)]
     pub(crate) num_pending: u64,
     #[serde(default)]
     pub(crate) num_ack_pending: u64,
     #[serde(default)]
     pub(crate) num_redelivered: u64,
+    #[serde(default)]
+    pub(crate) num_waiting: u64,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) struct SequenceInfo {
     #[serde(default)]
     pub(crate) consumer_seq: u64,
+    #[serde(default)]
+    pub(crate) stream_seq: u64,
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,13 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_wire::{EventType, metadata};
+use time::OffsetDateTime;
 
 use crate::api::{self, ConsumerInfo};
+use crate::clock::BrokerClock;
+use crate::standing::{Standing, Standings};
 use crate::{Deadline, Declared, Error, Reactions, Since};
 
 /// How many streams are asked at once.
@@ -19,6 +22,9 @@ pub struct Mesh {
     pub reactions: Reactions,
     /// Consumers that claim to be a service's and cannot be understood, with the reason. What they await is unknown.
     pub problems: Vec<String>,
+    /// How far each declared reaction's consumer had come.
+    pub(crate) standings: Standings,
+    pub(crate) clock: Option<BrokerClock>,
 }
 
 /// A service and the stream it writes.
@@ -38,7 +44,9 @@ impl Mesh {
     /// format that this release does not read.
     pub async fn discover(client: &Client) -> Result<Self, Error> {
         let mut homes = Vec::new();
-        for info in api::streams(client).await? {
+        let streams = api::streams(client).await?;
+        let clock = BrokerClock::new(streams.iter().filter_map(|info| info.ts).max(), Instant::now());
+        for info in streams {
             let Some(service) = info.config.metadata.get(metadata::SERVICE) else { continue };
             let stream = info.config.name;
             match info.config.metadata.get(metadata::WIRE) {
@@ -56,11 +64,15 @@ impl Mesh {
             .await?;
         let mut declared = Vec::new();
         let mut problems = Vec::new();
+        let mut standings = Standings::default();
         for (home, consumers) in consumers {
             for consumer in consumers {
                 match read_consumer(&consumer) {
                     None => {}
-                    Some(Ok(reaction)) => declared.push(reaction),
+                    Some(Ok(reaction)) => {
+                        standings.add(&reaction, Standing::of(&consumer));
+                        declared.push(reaction);
+                    }
                     Some(Err(reason)) => {
                         problems
                             .push(format!("consumer {} of stream {}: {reason}", consumer.name, home.stream));
@@ -68,7 +80,13 @@ impl Mesh {
                 }
             }
         }
-        Ok(Self { homes, reactions: declared.into_iter().collect(), problems })
+        Ok(Self { homes, reactions: declared.into_iter().collect(), problems, standings, clock })
+    }
+
+    /// The broker's present time: what it said when it was asked, and what has passed here since then. Nothing where it
+    /// did not say.
+    pub fn now(&self) -> Option<OffsetDateTime> {
+        self.clock.map(BrokerClock::now)
     }
 }
 

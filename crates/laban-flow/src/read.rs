@@ -30,39 +30,44 @@ impl Flow {
         mesh: &Mesh,
         flow: &FlowId,
     ) -> Result<Option<Flow>, Error> {
-        let reader = reader.into();
-        let mut records = Records::default();
-        let tokens = tokens(flow);
-        let mut sources: Vec<Source<'_>> = (mesh.homes.iter())
-            .flat_map(|home| tokens.iter().map(move |token| (home, format!("*.*.{token}"))))
-            .map(|(home, filter)| Source { home, filter, next: 1 })
-            .collect();
-        let mut wanted: Vec<usize> = (0..sources.len()).collect();
-        for _ in 0..ROUNDS {
-            let found: Vec<(usize, Vec<Stored>)> = stream::iter(wanted)
-                .map(|index| (index, &sources[index]))
-                .map(async |(index, source)| {
-                    let Source { home, filter, next } = source;
-                    Ok::<_, Error>((index, reader.any_replica(&home.stream, filter, *next).await?))
-                })
-                .buffer_unordered(AT_ONCE)
-                .try_collect()
-                .await?;
-            for (index, found) in found {
-                if let Some(last) = found.last() {
-                    sources[index].next = last.seq + 1;
-                }
-                found.into_iter().for_each(|stored| records.add(stored));
-            }
-            let services = records.services_of_missing_causes();
-            let lacking = |index: &usize| services.contains(sources[*index].home.service.as_str());
-            wanted = (0..sources.len()).filter(lacking).collect();
-            if wanted.is_empty() {
-                break;
-            }
-        }
+        let records = records_of(&reader.into(), mesh, flow).await?;
         Ok(Flow::from_records(flow, records, &mesh.reactions))
     }
+}
+
+/// All that the home streams hold of a flow.
+pub(crate) async fn records_of(reader: &FlowReader, mesh: &Mesh, flow: &FlowId) -> Result<Records, Error> {
+    let mut records = Records::default();
+    let tokens = tokens(flow);
+    let mut sources: Vec<Source<'_>> = (mesh.homes.iter())
+        .flat_map(|home| tokens.iter().map(move |token| (home, format!("*.*.{token}"))))
+        .map(|(home, filter)| Source { home, filter, next: 1 })
+        .collect();
+    let mut wanted: Vec<usize> = (0..sources.len()).collect();
+    for _ in 0..ROUNDS {
+        let found: Vec<(usize, Vec<Stored>)> = stream::iter(wanted)
+            .map(|index| (index, &sources[index]))
+            .map(async |(index, source)| {
+                let Source { home, filter, next } = source;
+                Ok::<_, Error>((index, reader.any_replica(&home.stream, filter, *next).await?))
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for (index, found) in found {
+            if let Some(last) = found.last() {
+                sources[index].next = last.seq + 1;
+            }
+            found.into_iter().for_each(|stored| records.add(stored));
+        }
+        let services = records.services_of_missing_causes();
+        let lacking = |index: &usize| services.contains(sources[*index].home.service.as_str());
+        wanted = (0..sources.len()).filter(lacking).collect();
+        if wanted.is_empty() {
+            break;
+        }
+    }
+    Ok(records)
 }
 
 /// The subject tokens under which a flow is looked for: its own, and its bare key where that is a token but no flow's. Messages

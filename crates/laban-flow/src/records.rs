@@ -4,6 +4,8 @@ use laban_wire::{EventId, Message, Meta, Stored};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::Bodies;
+
 /// A message of the flow that cannot be understood: kept, with the reason, because it may be why something is missing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Unreadable {
@@ -52,6 +54,12 @@ impl Records {
                 self.unreadable.push(Unreadable { id, stream, seq, at, subject, reason: e.to_string() });
             }
         }
+    }
+
+    /// The bodies of the events among them.
+    pub(crate) fn bodies(&self) -> Bodies {
+        let events = self.messages.iter().filter(|message| !message.subject.event_type.is_system());
+        events.map(|message| (message.meta.id, message.payload.clone())).collect()
     }
 
     /// The services that wrote a cause which has not been found.

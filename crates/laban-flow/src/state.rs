@@ -5,7 +5,7 @@ use laban_wire::{EventId, EventType, REDRIVE};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{Reactions, Step, Unreadable};
+use crate::{Overdue, Reactions, Step, Unreadable};
 
 /// How a flow stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum State {
     Compensated,
     /// A dead letter stands: a handler gave up, and has not succeeded since. Other reactions may still be awaited.
     Dead,
+    /// A declared reaction is overdue.
+    Stuck,
 }
 
 impl fmt::Display for State {
@@ -29,6 +31,7 @@ impl fmt::Display for State {
             Self::Completed => "completed",
             Self::Compensated => "compensated",
             Self::Dead => "dead",
+            Self::Stuck => "stuck",
         })
     }
 }
@@ -53,12 +56,15 @@ pub struct Awaited {
     /// When that deadline passes, by the broker's clock; for information.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub due_at: Option<OffsetDateTime>,
+    /// Nothing has been heard of it for too long.
+    #[serde(default)]
+    pub overdue: Option<Overdue>,
 }
 
 /// One handler's work on one event.
-type Work<'s> = (EventId, &'s str, &'s str);
+pub(crate) type Work<'s> = (EventId, &'s str, &'s str);
 
-fn work(step: &Step) -> Option<Work<'_>> {
+pub(crate) fn work(step: &Step) -> Option<Work<'_>> {
     Some((step.cause?, &step.service, step.handler.as_deref()?))
 }
 
@@ -91,6 +97,7 @@ pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Rea
                 next_at: None,
                 unless,
                 due_at,
+                overdue: None,
             });
         }
     }

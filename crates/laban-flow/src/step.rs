@@ -2,6 +2,8 @@ use laban_wire::{DEAD, Dead, DeadReason, EventId, EventType, Message, Millis, RE
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::Inside;
+
 /// One record of a flow: an event, or a system record (`_handled`, `_retrying`, `_dead`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -45,6 +47,9 @@ pub struct Step {
     pub next_at: Option<OffsetDateTime>,
     /// The same record was stored before: a client published it twice. It counts once.
     pub duplicate: bool,
+    /// The handler's own spans, where [they were put in](crate::Flow::put_inside).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Inside>,
 }
 
 impl Step {
@@ -70,6 +75,7 @@ impl Step {
             reason: None,
             next_at: None,
             duplicate: false,
+            inside: Vec::new(),
         };
         if let Some(reaction) = message.meta.reaction {
             step.cause = Some(reaction.cause);

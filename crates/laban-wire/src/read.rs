@@ -71,7 +71,7 @@ impl FlowReader {
         let mut found: Vec<Stored> = Vec::new();
         let mut seq = from_seq.max(1);
         loop {
-            match self.direct_batch(stream, filter, seq, &mut found).await {
+            match self.direct_batch(stream, filter, seq, BATCH, &mut found).await {
                 Ok(more) => {
                     seq = found.last().map_or(seq, |last| last.seq + 1);
                     if !more {
@@ -88,16 +88,46 @@ impl FlowReader {
         }
     }
 
+    /// At most `most` messages of `stream` on `filter` from `from_seq` on, oldest first, by one batched direct get, with what
+    /// [`any_replica`](Self::any_replica) says about those. Says whether more is pending.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or the answer is cut short.
+    pub async fn page(
+        &self,
+        stream: &str,
+        filter: &str,
+        from_seq: u64,
+        most: usize,
+    ) -> Result<(Vec<Stored>, bool), ReadError> {
+        let mut found = Vec::new();
+        let mut seq = from_seq.max(1);
+        let error = match self.direct_batch(stream, filter, seq, most, &mut found).await {
+            Ok(more) => return Ok((found, more)),
+            Err(error) => error,
+        };
+        // A malformed header block among the answers, as above.
+        while found.len() < most {
+            seq = found.last().map_or(seq, |last: &Stored| last.seq + 1);
+            match self.leader_next(stream, filter, seq).await.map_err(|_| error.clone())? {
+                Some(message) => found.push(message),
+                None => return Ok((found, false)),
+            }
+        }
+        Ok((found, true))
+    }
+
     /// One batch. Says whether more is pending.
     async fn direct_batch(
         &self,
         stream: &str,
         filter: &str,
         seq: u64,
+        most: usize,
         found: &mut Vec<Stored>,
     ) -> Result<bool, ReadError> {
         let failed = |reason: String| ReadError::new(stream, filter, reason);
-        let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: Some(BATCH) })
+        let body = serde_json::to_vec(&Get { seq, next_by_subj: filter, batch: Some(most) })
             .map_err(|e| failed(e.to_string()))?;
         let inbox = self.direct.new_inbox();
         let mut answers = self.direct.subscribe(inbox.clone()).await.map_err(|e| failed(e.to_string()))?;

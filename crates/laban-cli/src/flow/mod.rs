@@ -1,11 +1,25 @@
 //! `laban flow`: one run of a business process, as the streams tell it.
 
+mod columns;
+mod export;
+mod jaeger;
+mod list;
+mod moment;
+mod period;
 mod show;
+mod traced;
+mod watch;
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use laban_flow::Mesh;
+use period::Period;
 
-use crate::Connection;
 use crate::failure::{self, Failure};
+use crate::{Connection, terminal};
 
 /// See flows: rebuilt from the streams alone
 #[derive(clap::Args)]
@@ -14,14 +28,54 @@ pub(crate) struct Args {
     command: Command,
 }
 
+/// When a reaction is overdue.
+#[derive(clap::Args)]
+struct Overdue {
+    /// A reaction without a sign of life for this long is overdue, and its flow stuck [default: 30s]
+    #[arg(long, value_name = "PERIOD")]
+    overdue: Option<Period>,
+}
+
+impl Overdue {
+    fn grace(&self) -> Duration {
+        self.overdue.map_or(laban_flow::OVERDUE, |period| period.0)
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     #[command(after_help = failure::EXIT_CODES)]
+    List(list::Args),
+    #[command(after_help = failure::EXIT_CODES)]
     Show(show::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Export(export::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
+        Command::List(args) => list::run(args, connection).await,
         Command::Show(args) => show::run(args, connection).await,
+        Command::Export(args) => export::run(args, connection).await,
+    }
+}
+
+/// What is not shown, and why.
+fn warn(mesh: &Mesh) {
+    for problem in &mesh.problems {
+        terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
+    }
+}
+
+/// A line on a terminal that says how far it has come; nothing elsewhere.
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message("looking for flows");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }

@@ -9,7 +9,7 @@ use laban_wire::{EventId, FlowId, HEADER, Meta, Reaction, Subject, metadata};
 use crate::{Outcome, laban, outcome};
 
 /// A broker with one flow, `4711`: placed by `order`, captured by `payment`; and the flow `long` of this many events.
-async fn shop(long: usize) -> Outcome<Broker> {
+pub(crate) async fn shop(long: usize) -> Outcome<Broker> {
     let broker = Broker::start().await?;
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     for service in ["order", "payment"] {
@@ -42,9 +42,12 @@ async fn shop(long: usize) -> Outcome<Broker> {
     Ok(broker)
 }
 
-async fn write(js: &jetstream::Context, event: &str, flow: &str, meta: &Meta) -> Outcome {
+pub(crate) async fn write(js: &jetstream::Context, event: &str, flow: &str, meta: &Meta) -> Outcome {
     let mut headers = HeaderMap::new();
     headers.insert(HEADER, meta.to_header());
+    // A trace a flow, made of its key.
+    let trace = flow.bytes().fold(1, |trace: u128, byte| trace * 251 + u128::from(byte));
+    headers.insert("traceparent", format!("00-{trace:032x}-00f067aa0ba902b7-01"));
     let subject = Subject::new(event.parse()?, FlowId::new(flow)?).to_string();
     js.publish_with_headers(subject, headers, "{}".into()).await?.await?;
     Ok(())

@@ -3,6 +3,8 @@
 
 mod check;
 mod dev;
+mod flow_forms;
+mod flow_list;
 mod flow_show;
 mod map;
 mod mesh;

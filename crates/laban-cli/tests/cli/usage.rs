@@ -27,6 +27,13 @@ fn a_wrong_command_line_is_exit_code_2() -> Outcome {
         &["flow", "show", ""],
         &["dance"],
         &["flow", "show", "x", "--yaml"],
+        &["flow", "show", "x", "--overdue", "30"],
+        &["flow", "show", "x", "--json", "--format", "tree"],
+        &["flow", "show", "x", "--trace", "4bf92f3577b34da6a3ce929d0e0e4736"],
+        &["flow", "show", "--trace", "4bf9"],
+        &["flow", "list", "--state", "asleep"],
+        &["flow", "list", "--since", "yesterday"],
+        &["flow", "list", "--after", "there"],
         &["dev", "--port", "0", "--temporary", "--server", "nats://127.0.0.1:1"],
     ] {
         let (code, out, err) = outcome(&laban(args).output()?);

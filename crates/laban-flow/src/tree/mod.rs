@@ -2,12 +2,11 @@
 
 mod paint;
 mod rows;
-mod words;
 
+use crate::words::{duration, plain, quoted, stamp};
 use crate::{Flow, State};
-use paint::Paint;
+pub(crate) use paint::{Kind, Paint};
 use rows::{Row, rows};
-use words::{duration, plain, quoted, stamp};
 
 /// How a tree is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +34,7 @@ impl Flow {
         lines.join("\n") + "\n"
     }
 
-    fn head(&self, style: TreeStyle, paint: Paint) -> String {
+    pub(crate) fn head(&self, style: TreeStyle, paint: Paint) -> String {
         let last =
             self.steps.iter().map(|step| step.at).chain(self.unreadable.iter().map(|message| message.at));
         let length =
@@ -54,16 +53,22 @@ impl Flow {
         parts.join(if style.ascii { " - " } else { " · " })
     }
 
-    fn foot(&self, style: TreeStyle, paint: Paint) -> Vec<String> {
+    pub(crate) fn foot(&self, style: TreeStyle, paint: Paint) -> Vec<String> {
         if self.awaited.is_empty() {
             return Vec::new();
         }
         let mut lines = vec![String::new()];
-        for awaited in self.awaited.iter().take(MOST_LISTED) {
+        // What is overdue comes first: it must not be among those that are counted.
+        let mut listed: Vec<_> = self.awaited.iter().collect();
+        listed.sort_by_key(|awaited| awaited.overdue.is_none());
+        for awaited in listed.into_iter().take(MOST_LISTED) {
             let service = plain(&awaited.service, style.ascii);
             let handler = plain(&awaited.handler, style.ascii);
-            let what = format!("awaited: {service} {handler}, on {}", awaited.event);
-            lines.push(paint.waiting(&what));
+            let what = format!("{service} {handler}, on {}", awaited.event);
+            lines.push(match awaited.overdue {
+                Some(overdue) => paint.overdue(&format!("overdue: {what}, since {}", stamp(overdue.since))),
+                None => paint.waiting(&format!("awaited: {what}")),
+            });
         }
         if let Some(more) = self.awaited.len().checked_sub(MOST_LISTED + 1) {
             lines.push(paint.waiting(&format!("awaited: {} more", more + 1)));

@@ -2,19 +2,20 @@ use crate::State;
 
 /// What a line is about: it decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Event,
     System,
     Retrying,
     Dead,
     Awaited,
+    Overdue,
     Unreadable,
 }
 
 /// ANSI colours, or none.
 #[derive(Clone, Copy)]
-pub(super) struct Paint {
-    pub(super) on: bool,
+pub(crate) struct Paint {
+    pub(crate) on: bool,
 }
 
 const BOLD: &str = "1";
@@ -29,34 +30,38 @@ impl Paint {
         if self.on && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    pub(super) fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.with(BOLD, text)
     }
 
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with(DIM, text)
     }
 
-    pub(super) fn waiting(self, text: &str) -> String {
+    pub(crate) fn waiting(self, text: &str) -> String {
         self.with(CYAN, text)
     }
 
-    pub(super) fn state(self, state: State, text: &str) -> String {
+    pub(crate) fn overdue(self, text: &str) -> String {
+        self.with(RED, text)
+    }
+
+    pub(crate) fn state(self, state: State, text: &str) -> String {
         let code = match state {
             State::Running => CYAN,
             State::Completed => GREEN,
             State::Compensated => YELLOW,
-            State::Dead => RED,
+            State::Dead | State::Stuck => RED,
         };
         self.with(code, text)
     }
 
-    pub(super) fn row(self, kind: Kind, text: &str) -> String {
+    pub(crate) fn row(self, kind: Kind, text: &str) -> String {
         match kind {
             Kind::Event => text.to_owned(),
             Kind::System => self.with(DIM, text),
             Kind::Retrying => self.with(YELLOW, text),
-            Kind::Dead | Kind::Unreadable => self.with(RED, text),
+            Kind::Dead | Kind::Overdue | Kind::Unreadable => self.with(RED, text),
             Kind::Awaited => self.with(CYAN, text),
         }
     }

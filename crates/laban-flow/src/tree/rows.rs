@@ -6,12 +6,14 @@ use laban_wire::{DEAD, EventId, EventType, RETRYING};
 
 use super::TreeStyle;
 use super::paint::Kind;
-use super::words::{duration, offset, plain, shortened, stamp};
 use crate::order::by_id;
-use crate::{Awaited, Flow, Step, Unreadable};
+use crate::words::{duration, offset, plain, shortened, stamp};
+use crate::{Awaited, Flow, Inside, Overdue, Step, Unreadable};
 
 /// Longer errors are cut: the tree is for the eye, JSON has all of it.
 const LONGEST_NOTE: usize = 300;
+/// Longer names of spans are cut.
+const LONGEST_SPAN: usize = 48;
 /// Deeper branches are cut at the left.
 const WIDEST_BRANCH: usize = 96;
 
@@ -34,6 +36,7 @@ impl Row {
 #[derive(Clone, Copy)]
 enum Node<'f> {
     Step(usize),
+    Inside(&'f Inside),
     Awaited(&'f Awaited),
     Unreadable(&'f Unreadable),
 }
@@ -56,7 +59,7 @@ pub(super) fn rows(flow: &Flow, style: TreeStyle) -> Vec<Row> {
         let children = match node {
             Node::Step(index) => below.remove(&Parent::Step(index)),
             Node::Unreadable(message) => below.remove(&Parent::Unreadable(message.id)),
-            Node::Awaited(_) => None,
+            Node::Inside(_) | Node::Awaited(_) => None,
         };
         let children = children.unwrap_or_default();
         let stem = cut(stem, style);
@@ -89,6 +92,10 @@ fn arrange(flow: &Flow) -> (Vec<Node<'_>>, HashMap<Parent, Vec<Node<'_>>>) {
             }
         };
         below.entry(parent).or_default().push(Node::Step(index));
+    }
+    for (index, step) in flow.steps.iter().enumerate().filter(|(_, step)| !step.inside.is_empty()) {
+        let spans = step.inside.iter().map(Node::Inside);
+        below.entry(Parent::Step(index)).or_default().splice(0..0, spans);
     }
     roots.extend(flow.unreadable.iter().map(Node::Unreadable));
     let steps = by_id(&flow.steps);
@@ -131,8 +138,19 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
                 note: shortened(plain(&note(step, known)), LONGEST_NOTE, style.ascii),
             }
         }
+        Node::Inside(span) => Row {
+            kind: if span.failed { Kind::Dead } else { Kind::System },
+            branch,
+            label: shortened(
+                format!("{}{}", "  ".repeat(span.depth), plain(&span.name)),
+                LONGEST_SPAN,
+                style.ascii,
+            ),
+            cells: [String::new(), String::new(), String::new(), duration(span.took_ms), String::new()],
+            note: String::new(),
+        },
         Node::Awaited(awaited) => Row {
-            kind: Kind::Awaited,
+            kind: if awaited.overdue.is_some() { Kind::Overdue } else { Kind::Awaited },
             branch,
             label: format!("{} {}", plain(&awaited.service), if style.ascii { "..." } else { "…" }),
             cells: [plain(&awaited.handler), String::new(), String::new(), String::new(), String::new()],
@@ -153,6 +171,9 @@ fn row(flow: &Flow, node: Node<'_>, branch: String, style: TreeStyle) -> Row {
 
 /// Until when a reaction may take, and for what it waits.
 fn waiting(awaited: &Awaited) -> String {
+    if let Some(Overdue { since, why }) = awaited.overdue {
+        return format!("overdue since {}: {}", stamp(since), why.as_str());
+    }
     let unless: Vec<_> = awaited.unless.iter().map(EventType::as_str).collect();
     match (awaited.next_at, awaited.due_at) {
         (Some(at), _) => format!("awaited; next attempt due {}", stamp(at)),

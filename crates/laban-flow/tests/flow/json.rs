@@ -54,6 +54,6 @@ fn it_can_be_read_back() {
     assert_eq!((&json["state"], &json["ended_at"]), (&json!("running"), &Value::Null));
     assert_eq!(
         keys(&json["awaited"][0]),
-        ["cause", "due_at", "event", "handler", "next_at", "service", "unless"]
+        ["cause", "due_at", "event", "handler", "next_at", "overdue", "service", "unless"]
     );
 }

@@ -4,10 +4,15 @@
 
 mod discovery;
 mod foreign;
+mod formats;
 mod history;
+mod inside;
 mod json;
+mod list;
 mod live;
+mod ocel;
 mod order;
+mod overdue;
 mod read;
 mod state;
 mod tree;

@@ -9,7 +9,7 @@ use laban_wire::{DeadReason, EventId, FlowId};
 use crate::history::{History, cancelled, declared, dispatched, shop};
 use crate::live::{Live, Outcome, home};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Everything but what only the broker knows: sequences and times.
 fn story(flow: &Flow) -> Vec<String> {

@@ -3,12 +3,12 @@ use laban_wire::EventId;
 
 use crate::history::{History, cancelled, declared, dispatched, give_up, shop};
 
-const PLAIN: TreeStyle = TreeStyle { ascii: false, colour: false };
-const ASCII: TreeStyle = TreeStyle { ascii: true, colour: false };
+pub(crate) const PLAIN: TreeStyle = TreeStyle { ascii: false, colour: false };
+pub(crate) const ASCII: TreeStyle = TreeStyle { ascii: true, colour: false };
 
 /// Run with `UPDATE_GOLDEN=1` after a change that is meant, and read the difference.
 #[track_caller]
-fn assert_golden(name: &str, drawn: &str) {
+pub(crate) fn assert_golden(name: &str, drawn: &str) {
     let path = format!("{}/tests/flow/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, drawn).unwrap();

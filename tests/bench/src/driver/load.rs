@@ -17,7 +17,7 @@ const OUTSTANDING: usize = 4_096;
 ///
 /// # Errors
 /// When the broker refuses one, or the connection breaks.
-pub(super) async fn publish_all(client: &Client, messages: impl Iterator<Item = Root>) -> Result<u64> {
+pub(crate) async fn publish_all(client: &Client, messages: impl Iterator<Item = Root>) -> Result<u64> {
     // One inbox for all: what comes back need only be counted.
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.doing("subscribe to acknowledgements")?;

@@ -40,7 +40,7 @@ const fn aim(
     Aim { what, scenario, measure, row, by, at_least, bound }
 }
 
-const AIMS: [Aim; 8] = [
+const AIMS: [Aim; 10] = [
     aim("flows/s by raw", ("chain", "flows_per_s"), ("laban", Some("raw")), true, 0.80),
     aim("flows/s by raw-otel", ("chain", "flows_per_s"), ("laban", Some("raw-otel")), true, 1.25),
     aim("flows/s by ruststream", ("chain", "flows_per_s"), ("laban", Some("ruststream")), true, 0.90),
@@ -61,6 +61,20 @@ const AIMS: [Aim; 8] = [
         ("R1 file, 3 outputs", None),
         true,
         20_000.0,
+    ),
+    aim(
+        "ms, a cold flow of 1 M events, p50",
+        ("flow-show", "p50_ms"),
+        ("1000000 retained", None),
+        false,
+        15.0,
+    ),
+    aim(
+        "ms, a cold flow of 1 M events, p99",
+        ("flow-show", "p99_ms"),
+        ("1000000 retained", None),
+        false,
+        100.0,
     ),
 ];
 

@@ -3,6 +3,7 @@
 mod allocations;
 mod chain;
 mod commit;
+mod flow_show;
 mod growth;
 mod headers;
 mod latency;
@@ -38,6 +39,8 @@ pub(crate) enum Name {
     Growth,
     /// Allocations of a hop.
     Allocations,
+    /// Reading one flow of many.
+    FlowShow,
 }
 
 /// What all scenarios are told.
@@ -122,6 +125,7 @@ pub(crate) async fn run(name: Name, plan: &Plan, progress: Progress) -> Result<S
         Name::Startup => startup::run(plan, progress).await,
         Name::Growth => growth::run(plan, progress).await,
         Name::Allocations => allocations::run(plan, progress).await,
+        Name::FlowShow => flow_show::run(plan, progress).await,
     };
     measured.map(Scenario::finished)
 }

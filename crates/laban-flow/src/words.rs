@@ -1,18 +1,22 @@
 //! Numbers and foreign text, made fit for a line on a terminal.
+//!
+//! For programs that show flows in their own way and want to say the same in the same words.
 
 use std::fmt::Write as _;
 
+use crate::State;
+use crate::tree::Paint;
 use time::{OffsetDateTime, UtcOffset};
 
 /// `2026-11-07 10:12:01.123 UTC`.
-pub(super) fn stamp(at: OffsetDateTime) -> String {
+pub fn stamp(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     let (hour, minute, second, milli) = at.to_hms_milli();
     format!("{} {hour:02}:{minute:02}:{second:02}.{milli:03} UTC", at.date())
 }
 
 /// `0.4 ms`, `1.25 s`, `2 min 5 s`, `3 h 20 min`, `4 d 7 h`.
-pub(super) fn duration(ms: f64) -> String {
+pub fn duration(ms: f64) -> String {
     const UNITS: [(f64, &str, f64, &str); 3] =
         [(3_600.0, "min", 60.0, "s"), (86_400.0, "h", 3_600.0, "min"), (f64::INFINITY, "d", 86_400.0, "h")];
     if ms < 999.95 {
@@ -34,13 +38,13 @@ pub(super) fn duration(ms: f64) -> String {
 }
 
 /// A time since the start of the flow; clocks of a cluster may differ, so it may be negative.
-pub(super) fn offset(ms: f64) -> String {
+pub fn offset(ms: f64) -> String {
     // Below what is shown there is no sign to it.
     if ms <= -0.05 { format!("-{}", duration(-ms)) } else { format!("+{}", duration(ms.max(0.0))) }
 }
 
 /// Text from elsewhere without anything that moves the cursor or turns the line around.
-pub(super) fn plain(text: &str, ascii: bool) -> String {
+pub fn plain(text: &str, ascii: bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -60,8 +64,13 @@ fn escape(shown: &mut String, c: char) {
     let _ = write!(shown, "{}", c.escape_unicode());
 }
 
+/// The text in the colour of the state, by ANSI escape sequences.
+pub fn coloured(state: State, text: &str) -> String {
+    Paint { on: true }.state(state, text)
+}
+
 /// A key, in quotes when it could be mistaken for several words.
-pub(super) fn quoted(key: &str, ascii: bool) -> String {
+pub fn quoted(key: &str, ascii: bool) -> String {
     let plain = plain(key, ascii);
     if plain.contains(|c: char| c.is_whitespace() || c == '"') || plain != key {
         format!("\"{}\"", plain.replace('"', "\\\""))
@@ -71,7 +80,7 @@ pub(super) fn quoted(key: &str, ascii: bool) -> String {
 }
 
 /// At most this many characters, and a sign that there were more.
-pub(super) fn shortened(text: String, most: usize, ascii: bool) -> String {
+pub fn shortened(text: String, most: usize, ascii: bool) -> String {
     if text.chars().nth(most).is_none() {
         return text;
     }
