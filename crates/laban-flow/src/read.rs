@@ -44,12 +44,16 @@ pub(crate) async fn records_of(reader: &FlowReader, mesh: &Mesh, flow: &FlowId) 
         .map(|(home, filter)| Source { home, filter, next: 1 })
         .collect();
     let mut wanted: Vec<usize> = (0..sources.len()).collect();
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let found: Vec<(usize, Vec<Stored>)> = stream::iter(wanted)
             .map(|index| (index, &sources[index]))
             .map(async |(index, source)| {
                 let Source { home, filter, next } = source;
-                Ok::<_, Error>((index, reader.any_replica(&home.stream, filter, *next).await?))
+                let found = match round {
+                    0 => reader.flow(&home.stream, filter).await?,
+                    _ => reader.any_replica(&home.stream, filter, *next).await?,
+                };
+                Ok::<_, Error>((index, found))
             })
             .buffer_unordered(AT_ONCE)
             .try_collect()
