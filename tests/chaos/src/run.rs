@@ -4,19 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use demo::orders::Plan;
-use demo::{History, Progress, Service, Stage};
+use demo::{History, Progress};
 use laban_tests::Outcome;
-use laban_wire::{FlowId, FlowReader};
+use laban_wire::FlowReader;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::audit::{Kind, audit, pending};
+use crate::audit::{Kind, Standing, audit, standing};
 use crate::faults::{Done, trouble};
 use crate::generator::place;
-use crate::ledger::Ledger;
 use crate::report::{Report, Seen};
 use crate::settings::Settings;
 use crate::watch::Watch;
@@ -26,8 +25,8 @@ use crate::world::{Brokers, World};
 pub(crate) const CALM: Duration = Duration::from_secs(60);
 /// How long it is waited for all the same, to tell what is late from what never comes.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How often is looked whether all flows have ended.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often is looked whether anything is pending.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs the shop under fire, and audits what came of it. Violations are in the report, not errors.
 ///
@@ -52,15 +51,16 @@ pub async fn run(settings: &Settings, progress: Progress) -> Outcome<Report> {
     troubled?;
     stage.done(&format!("placed {} orders", ledger.entries.len()));
 
-    let ended_after = settle(&client, &ledger, &progress).await?;
+    let ended_after = settle(&client, progress).await;
     watch.look(&client).await;
     let counters = world.counters();
     stop.cancel();
     drop(besides);
 
     let stage = progress.stage("reading every stream in full", 0);
-    let history = read_in_full(&client).await?;
-    let mut audit = audit(&ledger, &history, world.books(), pending(&client).await?)?;
+    let standing = standing(&client).await?;
+    let history = read_in_full(&client, standing.records).await?;
+    let mut audit = audit(&ledger, &history, world.books(), standing.pending)?;
     match ended_after {
         Some(after) if after <= CALM => {}
         Some(after) => audit
@@ -108,44 +108,34 @@ fn besides(
     [AbortOnDropHandle::new(supervising), AbortOnDropHandle::new(watching)]
 }
 
-/// Waits until every flow has ended and nothing is pending, and says how long that took. Nothing if it does not come to
-/// that.
-async fn settle(client: &Client, ledger: &Ledger, progress: &Progress) -> Outcome<Option<Duration>> {
+/// Waits until nothing is pending any more, and says how long that took; nothing if it does not come to that. Whether
+/// every flow has ended, the audit tells: to read them all again and again would hold up those that are to end.
+async fn settle(client: &Client, progress: Progress) -> Option<Duration> {
     let begun = Instant::now();
-    let mut open: Vec<&FlowId> = ledger.begun().filter_map(|entry| entry.flow.as_ref()).collect();
-    let stage = progress.stage("waiting for all flows to end", open.len() as u64);
-    let all = open.len();
-    let mut history = History::read(client, FlowReader::new(client.clone())).await?;
+    let stage = progress.stage("waiting for everything to come to its end", 0);
+    let mut before = None;
     while begun.elapsed() < PATIENCE {
+        let looked_after = begun.elapsed();
         // A broker that is catching up may not answer at once.
-        if history.read_on().await.is_ok() {
-            // What is not there at all is for the audit to judge.
-            open.retain(|id| history.flow(id).is_some_and(|flow| flow.ended_at.is_none()));
-            stage.at((all - open.len()) as u64);
-            if open.is_empty() && pending(client).await.is_ok_and(|pending| pending == 0) {
-                return Ok(ended(stage, begun));
+        let now = standing(client).await.ok();
+        match (now, before) {
+            // One look is not one moment: only the second one like it tells.
+            (Some(Standing { pending: 0, .. }), Some((standing, after))) if now == Some(standing) => {
+                stage.done("everything has come to its end");
+                return Some(after);
             }
+            _ => before = now.map(|standing| (standing, looked_after)),
         }
         sleep(LOOK).await;
     }
-    stage.done(&format!("{} flows have not ended", open.len()));
-    Ok(None)
-}
-
-fn ended(stage: Stage, begun: Instant) -> Option<Duration> {
-    stage.done("all flows have ended");
-    Some(begun.elapsed())
+    stage.done("not everything has come to its end");
+    None
 }
 
 /// All that the streams hold, and no less than their leaders say.
-async fn read_in_full(client: &Client) -> Outcome<History> {
+async fn read_in_full(client: &Client, held: u64) -> Outcome<History> {
     let history = History::read(client, FlowReader::new(client.clone())).await?;
     let read = history.ids().map(|id| history.messages(id).len()).sum::<usize>() + history.strangers().len();
-    let context = jetstream::new(client.clone());
-    let mut held = 0;
-    for stream in Service::ALL.map(Service::home) {
-        held += context.get_stream(stream).await?.cached_info().state.messages;
-    }
     if read as u64 != held {
         return Err(format!("{read} messages were read, the streams hold {held}").into());
     }

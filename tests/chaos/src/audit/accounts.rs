@@ -77,14 +77,25 @@ impl Accounts {
     }
 }
 
-/// What all consumers have not delivered yet, or not been told the end of, and timers that wait.
-pub(crate) async fn pending(client: &Client) -> Outcome<u64> {
+/// What is at the brokers, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// What all consumers have not delivered yet, or not been told the end of, and timers that wait.
+    pub(crate) pending: u64,
+    /// Records in all home streams.
+    pub(crate) records: u64,
+}
+
+pub(crate) async fn standing(client: &Client) -> Outcome<Standing> {
     let context = jetstream::new(client.clone());
-    let mut pending = context.get_stream(TIMERS).await?.cached_info().state.messages;
+    let pending = context.get_stream(TIMERS).await?.cached_info().state.messages;
+    let mut standing = Standing { pending, records: 0 };
     for stream in Service::ALL.map(Service::home) {
         let stream = context.get_stream(stream).await?;
+        standing.records += stream.cached_info().state.messages;
         let consumers: Vec<_> = stream.consumers().try_collect().await?;
-        pending += consumers.iter().map(|info| info.num_pending + info.num_ack_pending as u64).sum::<u64>();
+        let open = consumers.iter().map(|info| info.num_pending + info.num_ack_pending as u64);
+        standing.pending += open.sum::<u64>();
     }
-    Ok(pending)
+    Ok(standing)
 }

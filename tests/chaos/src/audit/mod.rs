@@ -13,7 +13,7 @@ use laban_tests::Outcome;
 use laban_wire::FlowId;
 use serde::Serialize;
 
-pub(crate) use self::accounts::{Accounts, pending};
+pub(crate) use self::accounts::{Accounts, Standing, standing};
 use crate::ledger::{Entry, Ledger};
 
 /// Something that must not be.
