@@ -1,4 +1,5 @@
-//! One service of the shop with failpoints in it: `shop-with-faults <service>`. What goes wrong, `LABAN_FAULTS` says.
+//! One service of the shop with failpoints in it: which one, `SHOP_SERVICE` says, and what goes wrong, `LABAN_FAULTS`. Its
+//! arguments are those of any service.
 
 use laban_tests::Outcome;
 use shop::settings::Settings;
@@ -6,7 +7,7 @@ use shop::{inventory, notification, order, payment, shipping};
 
 #[tokio::main]
 async fn main() -> Outcome {
-    let service = std::env::args().nth(1).unwrap_or_default();
+    let service = std::env::var("SHOP_SERVICE").unwrap_or_default();
     let settings = Settings::from_env()?;
     match service.as_str() {
         "order" => order::run(&settings).await?,
@@ -15,7 +16,7 @@ async fn main() -> Outcome {
         "shipping" => shipping::run().await?,
         "notification" => notification::run(&settings).await?,
         _ => {
-            let usage = "usage: shop-with-faults order|payment|inventory|shipping|notification";
+            let usage = "SHOP_SERVICE is one of order, payment, inventory, shipping, notification";
             return Err(usage.into());
         }
     }

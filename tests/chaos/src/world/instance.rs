@@ -24,7 +24,6 @@ pub(crate) struct Instance {
     service: Service,
     name: String,
     program: PathBuf,
-    arguments: Vec<String>,
     env: Vec<(&'static str, OsString)>,
     proxies: Vec<Proxy>,
     /// Where `/metrics` and `/readyz` are.
@@ -63,16 +62,10 @@ impl Instance {
         let urls = proxies.iter().map(Proxy::url).collect::<Vec<_>>().join(",");
         let asking = reqwest::Client::builder().timeout(ANSWER).build()?;
         let state = Mutex::default();
-        let (arguments, env) = (Vec::new(), Vec::new());
         let instance =
-            Self { service, name, program, arguments, env, proxies, http, shop, log, asking, state };
+            Self { service, name, program, env: Vec::new(), proxies, http, shop, log, asking, state };
         let (http, shop) = (instance.http.clone(), instance.shop.clone());
         Ok(instance.env("NATS_URL", urls).env("LABAN_HTTP_ADDR", http).env("SHOP_HTTP_ADDR", shop))
-    }
-
-    pub(super) fn argument(mut self, argument: &str) -> Self {
-        self.arguments.push(argument.to_owned());
-        self
     }
 
     pub(super) fn env(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -106,7 +99,6 @@ impl Instance {
             return Ok(());
         }
         let process = Process::builder(&self.program)
-            .args(&self.arguments)
             .name(&self.name)
             .log_file(&self.log)
             // What the user's shell says about brokers and collectors is not meant for this mesh.

@@ -73,7 +73,9 @@ impl World {
                     .env("RUST_LOG", "info");
                 instances.push(match settings.fence {
                     Fence::On => instance,
-                    Fence::Off => instance.argument(service.name()).env("LABAN_FAULTS", "fence=off"),
+                    Fence::Off => {
+                        instance.env("SHOP_SERVICE", service.name()).env("LABAN_FAULTS", "fence=off")
+                    }
                 });
             }
         }
