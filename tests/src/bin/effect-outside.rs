@@ -12,7 +12,7 @@ use laban_tests::small::{OrderPlaced, PaymentCaptured};
 #[tokio::main]
 async fn main() -> Outcome {
     let ledger = std::env::args().nth(1).map(PathBuf::from).ok_or("usage: effect-outside <ledger>")?;
-    Service::new("payment").state(ledger).on(charge).run().await?;
+    Service::new("payment").state(ledger).on(charge).own_arguments().run().await?;
     Ok(())
 }
 
