@@ -1,5 +1,4 @@
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +6,7 @@ use std::time::{Duration, Instant};
 use demo::Service;
 use laban_testkit::{Process, Proxy, Signal};
 use laban_tests::Outcome;
+use tokio::net::TcpSocket;
 
 use super::Counters;
 
@@ -32,6 +32,8 @@ pub(crate) struct Instance {
     shop: String,
     log: PathBuf,
     asking: reqwest::Client,
+    /// What keeps its addresses for it.
+    _held: [TcpSocket; 2],
     state: Mutex<State>,
 }
 
@@ -58,12 +60,13 @@ impl Instance {
     ) -> Outcome<Self> {
         let name = format!("{}-{}", service.name(), index + 1);
         let log = logs.join(format!("{name}.log"));
-        let (http, shop) = (free_address()?, free_address()?);
+        let ((http_held, http), (shop_held, shop)) = (held_address()?, held_address()?);
+        let _held = [http_held, shop_held];
         let urls = proxies.iter().map(Proxy::url).collect::<Vec<_>>().join(",");
         let asking = reqwest::Client::builder().timeout(ANSWER).build()?;
         let state = Mutex::default();
         let instance =
-            Self { service, name, program, env: Vec::new(), proxies, http, shop, log, asking, state };
+            Self { service, name, program, env: Vec::new(), proxies, http, shop, log, asking, _held, state };
         let (http, shop) = (instance.http.clone(), instance.shop.clone());
         Ok(instance.env("NATS_URL", urls).env("LABAN_HTTP_ADDR", http).env("SHOP_HTTP_ADDR", shop))
     }
@@ -225,7 +228,12 @@ impl Instance {
     }
 }
 
-/// An address that is free now, and that an instance keeps over all its processes.
-fn free_address() -> Outcome<String> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string())
+/// An address that an instance keeps over all its processes: as long as the socket is there, which listens to nobody, nobody
+/// else is given its port, and the instance can listen there.
+fn held_address() -> Outcome<(TcpSocket, String)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let address = socket.local_addr()?.to_string();
+    Ok((socket, address))
 }
