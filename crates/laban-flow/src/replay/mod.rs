@@ -1,11 +1,16 @@
 //! History read again: what is selected, how much it is, and its records in causal order.
 
+mod json;
+mod line;
 mod merge;
 mod plan;
 mod position;
 mod record;
 mod selection;
 mod source;
+#[cfg(test)]
+mod testing;
+mod totals;
 
 use std::time::Duration;
 
@@ -16,6 +21,7 @@ use tokio::task::JoinSet;
 pub use plan::{Part, Plan};
 pub use record::Record;
 pub use selection::Selection;
+pub use totals::{Count, Totals};
 
 use crate::Error;
 use merge::Merge;
@@ -56,7 +62,7 @@ impl Replay {
         Self { lanes, merge, events_only: plan.events_only, readers }
     }
 
-    /// The next record; nothing when that was all.
+    /// The next record; nothing when that was all. Cancelled, it loses none.
     ///
     /// # Errors
     /// When a stream cannot be read on.
