@@ -1,5 +1,8 @@
 //! `laban replay`: history read again.
 
+mod pace;
+mod player;
+mod report;
 mod selection;
 mod view;
 
