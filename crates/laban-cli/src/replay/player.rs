@@ -139,8 +139,8 @@ impl Player {
         if let Ok(End::Unread) = end {
             return Ok(());
         }
-        let whole = matches!(end, Ok(End::Whole)).then_some(self.records);
-        for line in report::end(&self.totals, self.records, whole.is_some(), self.began.elapsed()) {
+        let whole = matches!(end, Ok(End::Whole));
+        for line in report::end(&self.totals, self.records, whole, self.began.elapsed()) {
             terminal::say(&line);
         }
         end.map(drop)
