@@ -1,0 +1,31 @@
+//! `laban replay`: history read again.
+
+mod pace;
+mod player;
+mod report;
+mod selection;
+mod view;
+
+use clap::Subcommand;
+
+use crate::Connection;
+use crate::failure::{self, Failure};
+
+/// Read history again: look at it as it went
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(after_help = failure::EXIT_CODES)]
+    View(view::Args),
+}
+
+pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
+    match args.command {
+        Command::View(args) => view::run(args, connection).await,
+    }
+}
