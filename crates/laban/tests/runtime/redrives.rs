@@ -25,7 +25,7 @@ pub(crate) async fn redrive(bench: &Bench, service: &str, dead: &Message) -> u64
     let meta = Meta { id: EventId::root(), version: None, reaction: Some(reaction) };
     let mut headers = HeaderMap::new();
     headers.insert(HEADER, meta.to_header());
-    let body = Redrive { dead_seq: dead.seq, by: Some("tester".into()), why: None };
+    let body = Redrive { dead_seq: dead.seq, by: Some("tester".into()), why: None, payload: None };
     bench
         .publish_raw(&format!("{service}._redrive"), "4711", headers, &serde_json::to_vec(&body).unwrap())
         .await
