@@ -31,9 +31,9 @@ pub fn letters_of(records: impl IntoIterator<Item = Stored>) -> Vec<Letter> {
         let story = stories.entry((reaction.cause, Arc::clone(&reaction.handler))).or_default();
         story.read(&message, &reaction);
     }
-    let told = stories.into_values().filter_map(|Story { history, letter }| {
-        Some(Letter { history, last_seq, ..letter? })
-    });
+    let told = stories
+        .into_values()
+        .filter_map(|Story { history, letter }| Some(Letter { history, last_seq, ..letter? }));
     let mut letters: Vec<Letter> = told.collect();
     letters.sort_by(|a, b| (a.first_at, &a.place).cmp(&(b.first_at, &b.place)));
     letters

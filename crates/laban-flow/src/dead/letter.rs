@@ -211,7 +211,8 @@ impl fmt::Display for What {
         match self {
             Self::Failed { attempt, error } => write!(f, "attempt {attempt} failed: {error}"),
             Self::GivenUp { reason, error, attempts, .. } => {
-                let all = if *attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+                let all =
+                    if *attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
                 write!(f, "given up after {all}, {}: {error}", reason.as_str())
             }
             Self::HandedBack { by, why, payload, absorbed: nothing, .. } => {

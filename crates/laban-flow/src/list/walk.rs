@@ -56,7 +56,9 @@ impl Walk {
         trace: Option<u128>,
     ) -> Result<Self, Error> {
         let left = match begin {
-            Some(cursor) => last_until(reader, &source.stream, (source.first, source.last), cursor.at).await?,
+            Some(cursor) => {
+                last_until(reader, &source.stream, (source.first, source.last), cursor.at).await?
+            }
             None => source.last,
         };
         Ok(Self {

@@ -309,7 +309,10 @@ mod tests {
             ])
         );
         let vanished = Vanished { noted: 1, begun: 0, open: true };
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished, forgiven: 0, redrive: 0 });
+        assert_eq!(
+            known.progress(&charge),
+            Progress::Tried { attempts: 2, vanished, forgiven: 0, redrive: 0 }
+        );
         assert_eq!(known.progress(&other), Progress::NONE);
         assert!(
             known.learn(vec![stored(9, "captured", &charge, "{}"), stored(12, "captured", &charge, "{}")])
@@ -355,9 +358,8 @@ mod tests {
     #[test]
     fn only_a_redrive_opens_a_dead_letter_again_and_nothing_else() {
         let charge = Identity { cause: EventId::root(), handler: "charge".into() };
-        let redrive = |seq, dead_seq: u64| {
-            stored(seq, "_redrive", &charge, &format!(r#"{{"dead_seq":{dead_seq}}}"#))
-        };
+        let redrive =
+            |seq, dead_seq: u64| stored(seq, "_redrive", &charge, &format!(r#"{{"dead_seq":{dead_seq}}}"#));
         let mut known = Known::nothing(true);
         known.learn(vec![redrive(1, 2)]);
         assert_eq!(known.progress(&charge), Progress::NONE, "there was nothing to redrive");

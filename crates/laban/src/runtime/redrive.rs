@@ -142,7 +142,10 @@ async fn input_of(
         message.meta.id = asked.reaction.cause;
     }
     if message.meta.id != asked.reaction.cause || message.subject.flow != *asked.flow() {
-        return Ok(Err(format!("its input is another event: {} of flow {}", message.meta.id, message.subject.flow)));
+        return Ok(Err(format!(
+            "its input is another event: {} of flow {}",
+            message.meta.id, message.subject.flow
+        )));
     }
     Ok(Ok((stored, message)))
 }
