@@ -24,6 +24,20 @@ pub(super) struct Follow<'a> {
     pub(super) json: bool,
 }
 
+/// What is known of a letter that was handed back.
+enum Seen {
+    Undecided,
+    Decided(Box<Letter>),
+    /// Its service has done with it, and there is no record.
+    Unrecorded,
+}
+
+/// Whether nothing has come of the redrive yet, or a replica answered that does not know of it.
+fn is_undecided(now: Option<&Letter>, redrive: u64) -> bool {
+    let knows = |now: &Letter| now.history.iter().any(|entry| entry.seq == redrive);
+    now.is_none_or(|now| now.state == Standing::Redriven || !knows(now))
+}
+
 #[derive(Default)]
 struct Became {
     succeeded: usize,
@@ -44,39 +58,31 @@ impl Follow<'_> {
         loop {
             // What the service has acknowledged before is recorded by now, if it is recorded at all.
             let floors = self.floors(&pending).await;
-            let read: Vec<(Letter, u64, Option<Letter>)> = stream::iter(pending)
+            let read: Vec<(Letter, u64, Seen)> = stream::iter(pending)
                 .map(async |(letter, seq)| {
                     let mut now = letter.refreshed(self.reader).await?;
                     let acknowledged = floors.get(&letter.place.stream).is_some_and(|floor| *floor >= seq);
-                    let undecided = |now: &Option<Letter>| {
-                        now.as_ref().is_none_or(|now| {
-                            now.state == Standing::Redriven
-                                || now.place == letter.place && now.state.is_open()
-                        })
-                    };
-                    if acknowledged && undecided(&now) {
+                    if acknowledged && is_undecided(now.as_ref(), seq) {
                         now = letter.refreshed_by_leader(self.reader).await?;
-                        if undecided(&now) {
-                            return Ok((letter, seq, None));
+                        if is_undecided(now.as_ref(), seq) {
+                            return Ok((letter, seq, Seen::Unrecorded));
                         }
                     }
-                    let now = now.unwrap_or_else(|| Letter { state: Standing::Redriven, ..letter.clone() });
-                    Ok::<_, laban_flow::Error>((letter, seq, Some(now)))
+                    let seen = match now {
+                        Some(now) if !is_undecided(Some(&now), seq) => Seen::Decided(Box::new(now)),
+                        _ => Seen::Undecided,
+                    };
+                    Ok::<_, laban_flow::Error>((letter, seq, seen))
                 })
                 .buffer_unordered(READS)
                 .try_collect()
                 .await?;
             pending = Vec::new();
-            for (letter, seq, now) in read {
-                match &now {
-                    // A replica that lags behind does not know of the redrive yet.
-                    Some(now)
-                        if now.state == Standing::Redriven
-                            || now.place == letter.place && now.state.is_open() =>
-                    {
-                        pending.push((letter, seq));
-                    }
-                    now => progress.suspend(|| self.say(&letter, now.as_ref(), &mut became))?,
+            for (letter, seq, seen) in read {
+                match seen {
+                    Seen::Undecided => pending.push((letter, seq)),
+                    Seen::Unrecorded => progress.suspend(|| self.say(&letter, None, &mut became))?,
+                    Seen::Decided(now) => progress.suspend(|| self.say(&letter, Some(&now), &mut became))?,
                 }
             }
             if pending.is_empty() || Instant::now() >= ends || stopped {
@@ -159,7 +165,7 @@ impl Became {
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
         let line = parts.join(", ");
-        match (failed, pending) {
+        match (failed + unrecorded, pending) {
             (0, 0) => {
                 if json {
                     Ok(())
