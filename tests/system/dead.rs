@@ -107,17 +107,17 @@ async fn note_poisoned(opened: TillOpened, bugs: State<Arc<Bugs>>) -> Result<Not
     Ok(Noted { till: opened.till })
 }
 
-/// Exit code, standard output, standard error.
-fn dead(broker: &Broker, args: &[&str]) -> Outcome<(Option<i32>, String, String)> {
-    let mut command = Command::new(program("laban", "-p laban-cli")?);
-    let output = command.arg("dead").args(args).env("NATS_URL", broker.url()).output()?;
+/// Exit code, standard output, standard error. The service goes on meanwhile.
+async fn dead(broker: &Broker, args: &[&str]) -> Outcome<(Option<i32>, String, String)> {
+    let mut command = tokio::process::Command::new(program("laban", "-p laban-cli")?);
+    let output = command.arg("dead").args(args).env("NATS_URL", broker.url()).output().await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
 }
 
 /// The groups that are listed: fingerprint, count, states.
-fn groups(broker: &Broker, more: &[&str]) -> Outcome<Vec<(String, u64, Value)>> {
-    let (code, out, err) = dead(broker, &[&["list", "--json"], more].concat())?;
+async fn groups(broker: &Broker, more: &[&str]) -> Outcome<Vec<(String, u64, Value)>> {
+    let (code, out, err) = dead(broker, &[&["list", "--json"], more].concat()).await?;
     assert_eq!(code, Some(0), "{err}");
     let groups = out.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
     let told = groups.into_iter().map(|group| {
@@ -159,39 +159,40 @@ async fn five_hundred_events_poisoned_by_two_bugs_complete_once_each() -> Outcom
     })
     .await?;
 
-    let found = groups(&broker, &[])?;
+    let found = groups(&broker, &[]).await?;
     let told: Vec<_> = found.iter().map(|(_, count, states)| (*count, states.clone())).collect();
     assert_eq!(told, [(300, json!({"open": 300})), (200, json!({"open": 200}))], "two kinds of error");
     let (cards, bank) = (found[0].0.as_str(), found[1].0.as_str());
 
     let before = last_sequences(&broker).await?;
-    let (code, out, _) = dead(&broker, &["redrive", "--fingerprint", cards, "--dry-run"])?;
+    let (code, out, _) = dead(&broker, &["redrive", "--fingerprint", cards, "--dry-run"]).await?;
     assert_eq!((code, out.lines().last()), (Some(0), Some("would hand back 300 dead letters")));
     assert_eq!(last_sequences(&broker).await?, before, "a dry run writes nothing");
 
-    let redrive = |fingerprint: &str| {
+    let redrive = async |fingerprint: &str| {
         dead(
             &broker,
             &["redrive", "--fingerprint", fingerprint, "--yes", "--rate", "2000/s", "--wait", "--by", "ann"],
         )
+        .await
     };
     bugs.cards_mended.store(true, Ordering::Relaxed);
-    let (code, out, err) = redrive(cards)?;
+    let (code, out, err) = redrive(cards).await?;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(err.contains("handing back 300 dead letters, which takes 150.0 ms or more"), "{err}");
     assert!(out.contains("handed back 300 of 300 dead letters\n300 succeeded\n"), "{out}");
 
     // The other bug is not mended: whoever waits is told.
-    let (code, _, err) = redrive(bank)?;
+    let (code, _, err) = redrive(bank).await?;
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("200 failed again; `laban dead list`"), "{err}");
-    assert_eq!(groups(&broker, &[])?, [(bank.to_owned(), 200, json!({"failed_again": 200}))]);
+    assert_eq!(groups(&broker, &[]).await?, [(bank.to_owned(), 200, json!({"failed_again": 200}))]);
     bugs.bank_mended.store(true, Ordering::Relaxed);
-    let (code, out, err) = redrive(bank)?;
+    let (code, out, err) = redrive(bank).await?;
     assert_eq!((code, out.contains("200 succeeded")), (Some(0), true), "{out}{err}");
 
-    assert_eq!(groups(&broker, &[])?, [], "nothing is left");
-    let all = groups(&broker, &["--all"])?;
+    assert_eq!(groups(&broker, &[]).await?, [], "nothing is left");
+    let all = groups(&broker, &["--all"]).await?;
     let succeeded: Vec<_> = all.into_iter().map(|(_, count, states)| (count, states)).collect();
     assert_eq!(succeeded, [(300, json!({"succeeded": 300})), (200, json!({"succeeded": 200}))]);
     let noted = records("noted").await?;

@@ -71,7 +71,10 @@ impl Redriving {
         match ready {
             Ok((handling, (input, message))) => run(handling, delivery, &asked, input, message).await,
             Err(reason) => {
-                give_up_again(core, delivery, &asked, letter, reason).await;
+                let given_up = give_up_again(core, delivery, &asked, letter, reason).await;
+                if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
+                    handling.metrics.dead();
+                }
                 Ok(())
             }
         }
@@ -184,8 +187,14 @@ async fn run(
     Ok(())
 }
 
-/// Records the dead letter again, with what is in the way of a run, unless this redrive has opened nothing.
-async fn give_up_again(core: &Core, delivery: &Delivery, asked: &Asked, letter: Dead, reason: String) {
+/// Records the dead letter again, with what is in the way of a run, unless this redrive has opened nothing. Says whether it has.
+async fn give_up_again(
+    core: &Core,
+    delivery: &Delivery,
+    asked: &Asked,
+    letter: Dead,
+    reason: String,
+) -> bool {
     let Reaction { cause, handler, .. } = &asked.reaction;
     let identity = Identity { cause: *cause, handler: Arc::clone(handler) };
     let mut known = core.recall(asked.flow(), true, false).await;
@@ -193,7 +202,8 @@ async fn give_up_again(core: &Core, delivery: &Delivery, asked: &Asked, letter: 
         Progress::Tried { attempts, redrive, .. } if redrive == asked.record.seq => attempts,
         _ => {
             core.memory.put(asked.flow().clone(), known);
-            return delivery.answers.ack().await;
+            delivery.answers.ack().await;
+            return false;
         }
     };
     let error = format!("handed back, but not run: {reason}");
@@ -210,7 +220,9 @@ async fn give_up_again(core: &Core, delivery: &Delivery, asked: &Asked, letter: 
         redrive: asked.record.seq,
         ..Commit::of_one(asked.flow(), &identity, draft, Progress::dead(attempts))
     };
-    match core.committer.commit(&commit, &mut known).await {
+    let committed = core.committer.commit(&commit, &mut known).await;
+    core.memory.put(asked.flow().clone(), known);
+    match &committed {
         Ok(Committed::Now { .. }) => delivery.answers.give_up("not run").await,
         Ok(Committed::Before | Committed::Stale) => delivery.answers.ack().await,
         Err(refused) => {
@@ -218,5 +230,5 @@ async fn give_up_again(core: &Core, delivery: &Delivery, asked: &Asked, letter: 
             delivery.answers.again_in(Duration::from_secs(60)).await;
         }
     }
-    core.memory.put(asked.flow().clone(), known);
+    matches!(committed, Ok(Committed::Now { .. }))
 }
