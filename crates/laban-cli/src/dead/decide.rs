@@ -31,6 +31,8 @@ pub(super) struct Done {
     /// How many were chosen.
     pub(super) of: u64,
     stopped: bool,
+    /// Why it was not written about the only one.
+    only: Option<String>,
 }
 
 /// More letters than these are not kept in mind.
@@ -43,7 +45,7 @@ impl Decision<'_> {
         mut chosen: Chosen,
         body: impl Fn(&Letter) -> Result<Bytes, Failure>,
     ) -> Result<Done, Failure> {
-        let mut done = Done { letters: Vec::new(), count: 0, of: chosen.count(), stopped: false };
+        let mut done = Done { letters: Vec::new(), count: 0, of: chosen.count(), stopped: false, only: None };
         let few = done.of <= FEW as u64;
         let progress = terminal::progress(self.done);
         let mut stop = pin!(tokio::signal::ctrl_c());
@@ -81,17 +83,17 @@ impl Decision<'_> {
                         done.letters.push((letter, seq));
                     }
                 }
-                Written::Settled(why) => progress.suspend(|| {
+                Written::Settled(why) => {
+                    let why = Text::for_terminal().plain(&why);
+                    let line = format!("not {}: {name}: {why}", self.done);
                     if self.json {
-                        return terminal::print(&format!("{}\n", said(&letter, self.done, None, Some(&why))));
+                        let line = format!("{}\n", said(&letter, self.done, None, Some(&why)));
+                        progress.suspend(|| terminal::print(&line))?;
+                    } else if done.of > 1 {
+                        progress.suspend(|| terminal::say(&format!("laban: {line}")));
                     }
-                    terminal::say(&format!(
-                        "laban: not {}: {name}: {}",
-                        self.done,
-                        Text::for_terminal().plain(&why)
-                    ));
-                    Ok(())
-                })?,
+                    done.only = (done.of == 1).then_some(line);
+                }
             }
             progress.set_message(format!("{} {} of {}", self.done, done.count, counted(done.of)));
         }
@@ -110,6 +112,9 @@ impl Done {
         if self.stopped {
             let message = format!("stopped: {what} {count} of {of}; the same command goes on with the rest");
             return Err(Failure::NotDone(message));
+        }
+        if let Some(why) = &self.only {
+            return Err(Failure::NotDone(why.clone()));
         }
         if self.count < self.of {
             return Err(Failure::NotDone(format!("{what} {count} of {of}: the others are settled")));

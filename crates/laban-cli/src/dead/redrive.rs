@@ -14,7 +14,7 @@ use super::follow::Follow;
 use super::rate::Rate;
 use super::text::counted;
 use super::write::Writer;
-use super::{ask, edit, show};
+use super::{ask, body, edit, show};
 use crate::flow::period::Period;
 use crate::{Connection, Failure, terminal};
 
@@ -151,6 +151,6 @@ async fn other_body(
     let (true, Some(letter)) = (args.edit, chosen.first.first()) else { return Ok(None) };
     let mut letter = letter.clone();
     show::fetch(&mut letter, reader).await?;
-    let before = letter.input.payload.as_ref().map(show::body).unwrap_or_default();
+    let before = letter.input.payload.as_ref().map(body::readable).unwrap_or_default();
     edit::in_editor(&before, limit).await.map(Some)
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use laban_flow::dead::{self, Letter, Letters, Query, Standing, What};
 use laban_flow::{Mesh, words};
 use laban_wire::{FlowReader, Payload};
-use serde_json::Value;
 
+use super::body::readable;
 use super::filter::Target;
 use super::text::Text;
 use crate::{Connection, Failure, terminal};
@@ -119,7 +119,7 @@ fn page(letter: &Letter, text: Text) -> String {
             plain(&entry.what.to_string())
         );
         if let What::HandedBack { payload: Some(payload), .. } = &entry.what {
-            line!(page, "    its body: {}", plain(&body(payload)));
+            line!(page, "    its body: {}", plain(&readable(payload)));
         }
     }
     let input = &letter.input;
@@ -132,28 +132,13 @@ fn page(letter: &Letter, text: Text) -> String {
     match &input.payload {
         None => line!(page, "  its body was too large to record, and is no longer in its stream"),
         Some(payload) => {
-            for one in body(payload).lines() {
+            for one in readable(payload).lines() {
                 line!(page, "  {}", plain(one));
             }
         }
     }
     next(&mut page, letter);
     page
-}
-
-/// A body as it is read best.
-pub(super) fn body(payload: &Payload) -> String {
-    match payload {
-        Payload::Json(json) => match serde_json::from_str::<Value>(json.get()) {
-            // Numbers and the order of members stay as they are only in the text itself.
-            Ok(value) if value.to_string().len() == json.get().len() => {
-                serde_json::to_string_pretty(&value).unwrap_or_else(|_| json.get().to_owned())
-            }
-            _ => json.get().to_owned(),
-        },
-        Payload::Text(text) => text.clone(),
-        Payload::Base64(text) => format!("(base64) {text}"),
-    }
 }
 
 /// What can be typed now.

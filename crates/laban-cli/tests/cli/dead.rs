@@ -375,3 +375,31 @@ async fn of_two_operators_one_is_first() -> Outcome {
     assert!(done == 1 || done == 2, "{history}");
     Ok(())
 }
+
+#[tokio::test]
+async fn ctrl_c_stops_between_two_letters_and_what_is_not_decided_is_said() -> Outcome {
+    let dead = Dead::start().await?;
+    let mut command = laban(&["dead", "redrive", "--handler", "charge", "--rate", "1/h", "--yes"]);
+    command.env("NATS_URL", dead.broker.url());
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn()?;
+    laban_testkit::wait::until("the first to be written", crate::SOON, async || {
+        dead.written(REDRIVE).await.is_ok_and(|written| written.len() == 1)
+    })
+    .await?;
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status()?.success());
+    let (code, out, err) = outcome(&child.wait_with_output()?);
+    assert_eq!((code, out.as_str()), (Some(1), "handed back PAYMENT/1 (payment charge, flow 4711)\n"));
+    assert!(err.contains("stopped: handed back 1 of 4 dead letters; the same command goes on"), "{err}");
+    assert_eq!(dead.written(REDRIVE).await?.len(), 1);
+
+    // Nobody is there to take it.
+    let args = ["redrive", "PAYMENT/3", "--wait", "--timeout", "1ms"];
+    let (code, _, err) = dead.run(&args)?;
+    assert_eq!(
+        (code, err.contains("1 still being tried; `laban dead list --state redriven`")),
+        (Some(1), true),
+        "{err}"
+    );
+    Ok(())
+}

@@ -234,3 +234,24 @@ async fn the_event_once_more_does_not_run_beside_a_redrive() {
     bench.until_record("payment", "4711", "captured").await;
     assert_eq!(*till.lock().unwrap(), [1000, 13, 13, 13]);
 }
+
+#[tokio::test]
+async fn what_is_unreadable_stays_a_dead_letter_and_says_so() {
+    let bench = Bench::start().await;
+    let (_order, _payment, till, _dead) = refused(&bench).await;
+    let mut headers = HeaderMap::new();
+    headers.insert(HEADER, "id=none");
+    bench.publish_raw("order.placed", "4712", headers, br#"{"order_id":"4712","amount_cents":1}"#).await;
+    let dead = bench.until_record("payment", "4712", "_dead").await;
+    redrive(&bench, "payment", &dead[0]).await;
+    let records = bench.until_records("payment", "4712", 3).await;
+    let again = letter(&records[2]);
+    assert_eq!(again.reason, DeadReason::Unreadable);
+    assert!(
+        again.error.starts_with("handed back, but not run: its input is still unreadable: "),
+        "{}",
+        again.error
+    );
+    assert_eq!(records[2].meta.reaction.as_ref().unwrap().cause, EventId::of_stored("ORDER", 2));
+    assert_eq!(*till.lock().unwrap(), [1000]);
+}
