@@ -54,7 +54,8 @@ impl Writer<'_> {
             if let Some(own) = now.history.iter().find(|entry| entry.id == id) {
                 return Ok(Written::Now(own.seq));
             }
-            if now.place != letter.place || !self.from.contains(&now.state) {
+            // Whoever decided saw the letter in this state: what somebody else has decided since is not overruled unseen.
+            if now.place != letter.place || now.state != letter.state || !self.from.contains(&now.state) {
                 return Ok(Written::Settled(first(&now)));
             }
             match self.publish(&now, id, body.clone()).await? {

@@ -403,3 +403,32 @@ async fn ctrl_c_stops_between_two_letters_and_what_is_not_decided_is_said() -> O
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn what_somebody_decides_while_another_still_edits_is_not_overruled() -> Outcome {
+    let dead = Dead::start().await?;
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("editor");
+    let decides =
+        format!("'{}' dead discard PAYMENT/4 --by bob --why 'a test order' >/dev/null", crate::LABAN);
+    std::fs::write(&script, format!("{decides} && echo '{{\"order_id\":\"4713\"}}' >\"$1\"\n"))?;
+    let mut command = laban(&["dead", "redrive", "PAYMENT/4", "--edit", "--by", "ann", "--why", "less"]);
+    command.env("NATS_URL", dead.broker.url()).env("VISUAL", format!("sh '{}'", script.display()));
+    let (code, out, err) = outcome(&command.output()?);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    let first =
+        "laban: not handed back: PAYMENT/4 (payment charge, flow 4713): discarded by bob: a test order at 20";
+    assert!(err.starts_with(first), "{err}");
+    assert_eq!(dead.written(REDRIVE).await?.len(), 0);
+    // What is added to the flow and is not about this letter is in nobody's way.
+    let elsewhere = format!(
+        "printf '{{}}' | '{}' dead redrive PAYMENT/2 --payload - --by bob --why less >/dev/null",
+        crate::LABAN
+    );
+    std::fs::write(&script, format!("{elsewhere} && echo '{{\"order_id\":\"4711\"}}' >\"$1\"\n"))?;
+    let mut command = laban(&["dead", "redrive", "PAYMENT/1", "--edit", "--by", "ann", "--why", "less"]);
+    command.env("NATS_URL", dead.broker.url()).env("VISUAL", format!("sh '{}'", script.display()));
+    let (code, _, err) = outcome(&command.output()?);
+    assert_eq!((code, dead.written(REDRIVE).await?.len()), (Some(0), 2), "{err}");
+    Ok(())
+}

@@ -38,7 +38,12 @@ pub(crate) async fn redrive_with(bench: &Bench, service: &str, dead: &Message, b
         payload: body.map(|body| Payload::of(body.as_bytes())),
     };
     bench
-        .publish_raw(&format!("{service}._redrive"), "4711", headers, &serde_json::to_vec(&body).unwrap())
+        .publish_raw(
+            &format!("{service}._redrive"),
+            &dead.subject.flow.key(),
+            headers,
+            &serde_json::to_vec(&body).unwrap(),
+        )
         .await
 }
 
