@@ -22,7 +22,7 @@ pub(super) struct Chosen {
 
 enum Source {
     One(Option<Box<Letter>>),
-    Many(Letters),
+    Many(Box<Letters>),
 }
 
 impl Chosen {
@@ -73,7 +73,7 @@ impl Chosen {
         }
         progress.finish_and_clear();
         letters.rewind();
-        Ok(Self { source: Source::Many(letters), first, groups })
+        Ok(Self { source: Source::Many(Box::new(letters)), first, groups })
     }
 
     /// How many there were.

@@ -349,7 +349,7 @@ async fn of_two_operators_one_is_first() -> Outcome {
     let dead = Dead::start().await?;
     let run = |n: usize| {
         let by = format!("operator{n}");
-        let mut command = if n % 2 == 0 {
+        let mut command = if n.is_multiple_of(2) {
             laban(&["dead", "redrive", "PAYMENT/4", "--by", &by])
         } else {
             laban(&["dead", "discard", "PAYMENT/4", "--by", &by, "--why", "why not"])

@@ -98,7 +98,7 @@ impl Groups {
     /// The groups, the largest first.
     pub fn into_sorted(self) -> Vec<Group> {
         let mut groups: Vec<Group> = self.groups.into_values().collect();
-        groups.sort_by(|a, b| b.count.cmp(&a.count));
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         groups
     }
 }

@@ -144,13 +144,13 @@ async fn poisoned() -> Outcome<(Live, Mesh)> {
     let mut later = Charge::of("0");
     let first: Vec<EventId> =
         letters_of(all.history.messages).into_iter().map(|letter| letter.cause).collect();
-    for n in 0..21 {
-        later.history.flow = n.to_string().parse()?;
-        later.placed = first[n];
+    for (n, cause) in (1..).zip(first).take(21) {
+        later.history.flow = (n - 1).to_string().parse()?;
+        later.placed = cause;
         match n {
-            0..10 => later.redriven(n as u64 + 1, "ann").record("captured", &json!({})),
-            10..20 => later.redriven(n as u64 + 1, "ann").dies("still no card", "cards"),
-            _ => later.discarded(n as u64 + 1, "ann"),
+            ..=10 => later.redriven(n, "ann").record("captured", &json!({})),
+            11..=20 => later.redriven(n, "ann").dies("still no card", "cards"),
+            _ => later.discarded(n, "ann"),
         };
     }
     live.write(&later.history).await?;
