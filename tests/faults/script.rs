@@ -157,7 +157,7 @@ impl Cause {
 
     /// An operator hands it back.
     fn redriven_to(&self, handler: &'static str) -> Outcome<Given> {
-        let body = Redrive { dead_seq: 1, by: None, why: None };
+        let body = Redrive { dead_seq: 1, by: None, why: None, payload: None };
         self.record(REDRIVE, handler, serde_json::to_vec(&body)?, Some("payment__redrive"))
     }
 

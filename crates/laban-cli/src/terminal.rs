@@ -1,6 +1,9 @@
 //! Standard output and standard error, closed or not, and what may be written there.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Failure;
 
@@ -27,6 +30,25 @@ pub(crate) fn write_on(text: &[u8]) -> Result<bool, Failure> {
 /// Writes a line to standard error; there is nobody to tell when that is closed.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Writes the beginning of a line to standard error, such as a question.
+pub(crate) fn say_on(text: &str) {
+    let mut err = io::stderr();
+    let _ = write!(err, "{text}").and_then(|()| err.flush());
+}
+
+/// A line on a terminal that says how far it has come; nothing elsewhere.
+pub(crate) fn progress(message: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(message);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Whether standard output takes colours: a terminal that is not dumb, and no `NO_COLOR` (<https://no-color.org>).

@@ -3,6 +3,7 @@
 mod api;
 pub mod check;
 mod clock;
+pub mod dead;
 mod error;
 mod flow;
 mod html;

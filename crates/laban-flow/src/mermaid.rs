@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use laban_wire::{DEAD, HANDLED, REDRIVE, RETRYING};
+use laban_wire::{DEAD, DISCARDED, HANDLED, REDRIVE, RETRYING};
 
 use crate::words::{duration, plain, shortened, stamp};
 use crate::{Flow, Step};
@@ -75,7 +75,7 @@ fn line(text: &mut String, line: &str) {
 fn arrow(step: &Step) -> &'static str {
     match step.event.as_str() {
         DEAD | RETRYING => "-x",
-        REDRIVE => "--)",
+        REDRIVE | DISCARDED => "--)",
         _ => "->>",
     }
 }
@@ -92,7 +92,7 @@ fn note(step: &Step) -> String {
         HANDLED => "nothing to emit".to_owned(),
         RETRYING => format!("failed: {error}"),
         DEAD => format!("gave up: {error}"),
-        REDRIVE => "handed back".to_owned(),
+        REDRIVE | DISCARDED => step.decision().unwrap_or_default(),
         _ => step.full_name(),
     };
     shortened(format!("{handler}{attempt}{took}: {made}"), LONGEST_NOTE, false)

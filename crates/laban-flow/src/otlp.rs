@@ -27,7 +27,8 @@ impl Flow {
         for ((step, bar), cause) in self.steps.iter().zip(&timeline.bars).zip(self.causes()) {
             let spans = services.entry(step.service.as_str()).or_default();
             let cause = cause.map(|cause| &self.steps[cause]);
-            let process = step.handler.is_some().then(|| self.process(step, bar, cause));
+            let process =
+                (step.handler.is_some() && !step.is_operators()).then(|| self.process(step, bar, cause));
             let parent = process.as_ref().map(|(id, _)| id.clone());
             // What else came of the same run is below the same span.
             spans.extend(process.filter(|_| !bar.shown_above).map(|(_, span)| span));

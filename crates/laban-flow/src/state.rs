@@ -109,8 +109,8 @@ pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Rea
     awaited
 }
 
-/// The work that has come to an end, each with the record that ended it last. A redrive opens a dead letter again, and
-/// nothing else.
+/// The work that has come to an end, each with the record that ended it last. A discard ends what a dead letter left open; a
+/// redrive opens that dead letter again; neither does anything else.
 fn settled(steps: &[Step]) -> HashMap<Work<'_>, usize> {
     let mut last = HashMap::new();
     // One service's records of one flow are in one stream, so later in the order is later in that stream.
@@ -118,10 +118,19 @@ fn settled(steps: &[Step]) -> HashMap<Work<'_>, usize> {
         let Some(work) = work(step) else { continue };
         if step.settles() {
             last.insert(work, index);
-        } else if step.event == REDRIVE
-            && last.get(&work).is_some_and(|last: &usize| steps[*last].is_dead_letter())
-        {
+            continue;
+        }
+        let is_about = |last: &usize| match &steps[*last] {
+            letter if letter.is_dead_letter() => step.dead_seq == Some(letter.seq),
+            discard => discard.is_operators() && discard.dead_seq == step.dead_seq,
+        };
+        if !step.is_operators() || !last.get(&work).is_some_and(is_about) {
+            continue;
+        }
+        if step.event == REDRIVE {
             last.remove(&work);
+        } else {
+            last.insert(work, index);
         }
     }
     last

@@ -1,4 +1,7 @@
-use laban_wire::{DEAD, Dead, DeadReason, EventId, EventType, Message, Millis, REDRIVE, RETRYING, Retrying};
+use laban_wire::{
+    DEAD, DISCARDED, Dead, DeadReason, Discarded, EventId, EventType, Message, Millis, REDRIVE, RETRYING,
+    Redrive, Retrying,
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -45,6 +48,18 @@ pub struct Step {
     /// When the next attempt is due, on `_retrying`; by the clock of the instance that wrote it.
     #[serde(with = "time::serde::rfc3339::option")]
     pub next_at: Option<OffsetDateTime>,
+    /// The sequence of the dead letter that is handed back or given up, on `_redrive` and `_discarded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_seq: Option<u64>,
+    /// Who wrote it, on `_redrive` and `_discarded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, on `_redrive` and `_discarded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The body that the handler got was another than the one that it gave up on, on `_redrive`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
     /// The same record was stored before: a client published it twice. It counts once.
     pub duplicate: bool,
     /// The handler's own spans, where [they were put in](crate::Flow::put_inside).
@@ -74,6 +89,10 @@ impl Step {
             error: None,
             reason: None,
             next_at: None,
+            dead_seq: None,
+            by: None,
+            why: None,
+            edited: false,
             duplicate: false,
             inside: Vec::new(),
         };
@@ -94,6 +113,19 @@ impl Step {
                 Ok(body) => (step.error, step.reason) = (Some(body.error), Some(body.reason)),
                 Err(e) => step.error = Some(illegible(&e)),
             },
+            REDRIVE => match serde_json::from_slice::<Redrive>(&message.payload) {
+                Ok(body) => {
+                    (step.dead_seq, step.edited) = (Some(body.dead_seq), body.payload.is_some());
+                    (step.by, step.why) = (body.by, body.why);
+                }
+                Err(e) => step.error = Some(illegible(&e)),
+            },
+            DISCARDED => match serde_json::from_slice::<Discarded>(&message.payload) {
+                Ok(body) => {
+                    (step.dead_seq, step.by, step.why) = (Some(body.dead_seq), Some(body.by), Some(body.why));
+                }
+                Err(e) => step.error = Some(illegible(&e)),
+            },
             _ => {}
         }
         step
@@ -109,9 +141,27 @@ impl Step {
         format!("{}.{}", self.service, self.event)
     }
 
-    /// Whether a reaction has come to its end with this record: anything but a failed attempt, or a request for another.
+    /// Whether a reaction has come to its end with this record: anything but a failed attempt, or what an operator wrote.
     pub(crate) fn settles(&self) -> bool {
-        self.event != RETRYING && self.event != REDRIVE
+        self.event != RETRYING && !self.is_operators()
+    }
+
+    /// Whether an operator wrote it about a dead letter, rather than the service itself.
+    pub(crate) fn is_operators(&self) -> bool {
+        self.event == REDRIVE || self.event == DISCARDED
+    }
+
+    /// What an operator decided about a dead letter, in words: `handed back by ann: the bank is back`.
+    pub fn decision(&self) -> Option<String> {
+        let what = match (self.event.as_str(), self.edited) {
+            (REDRIVE, false) => "handed back",
+            (REDRIVE, true) => "handed back with another body",
+            (DISCARDED, _) => "discarded",
+            _ => return None,
+        };
+        let by = self.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        Some(format!("{what}{by}{why}"))
     }
 
     pub(crate) fn is_dead_letter(&self) -> bool {

@@ -30,8 +30,8 @@ pub use meta::{HEADER, Meta, Reaction};
 pub use millis::Millis;
 pub use read::{FlowReader, ReadError};
 pub use record::{
-    DEAD, Dead, DeadInput, DeadReason, HANDLED, Handled, Payload, REDRIVE, RETRYING, Redrive, Retrying,
-    StoredInput,
+    DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload, REDRIVE, RETRYING,
+    Redrive, Retrying, StoredInput,
 };
 pub use subject::{Subject, home_stream};
 pub use timer::Timer;

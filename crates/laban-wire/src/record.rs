@@ -21,6 +21,9 @@ pub const DEAD: &str = "_dead";
 /// A dead letter is handed back to the handler that gave up. Written by an operator, not by the service itself.
 pub const REDRIVE: &str = "_redrive";
 
+/// A dead letter is not to be handed back: somebody looked at it, and gives it up. Written by an operator, like [`REDRIVE`].
+pub const DISCARDED: &str = "_discarded";
+
 /// Body of [`REDRIVE`]. The record's header names the dead letter's cause, event type and handler.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Redrive {
@@ -32,6 +35,20 @@ pub struct Redrive {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The body that the handler gets, instead of the one that it gave up on; all else of the input stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+}
+
+/// Body of [`DISCARDED`]. The record's header names the dead letter's cause, event type and handler.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Discarded {
+    /// Sequence of the dead letter in the service's home stream.
+    pub dead_seq: u64,
+    /// Who decided.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Body of [`HANDLED`].

@@ -1,13 +1,26 @@
-//! `laban dead`: events that a handler gave up on.
+//! `laban dead`: events that a handler gave up on, and what is decided about them.
 
+mod ask;
+mod body;
+mod chosen;
+mod decide;
+mod discard;
+mod edit;
+mod filter;
+mod follow;
+mod list;
+mod rate;
 mod redrive;
+mod show;
+mod text;
+mod write;
 
 use clap::Subcommand;
 
 use crate::Connection;
 use crate::failure::{self, Failure};
 
-/// Hand dead letters back to the handlers that gave up
+/// See dead letters, hand them back to the handlers that gave up, or discard them
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -17,11 +30,20 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     #[command(after_help = failure::EXIT_CODES)]
+    List(list::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Show(show::Args),
+    #[command(after_help = failure::EXIT_CODES)]
     Redrive(redrive::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Discard(discard::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
+        Command::List(args) => list::run(args, connection).await,
+        Command::Show(args) => show::run(args, connection).await,
         Command::Redrive(args) => redrive::run(args, connection).await,
+        Command::Discard(args) => discard::run(args, connection).await,
     }
 }

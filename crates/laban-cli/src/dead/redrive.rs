@@ -1,91 +1,156 @@
-//! `laban dead redrive`: writes the record that opens a dead letter again.
+//! `laban dead redrive`: writes the records that open dead letters again.
 
-use async_nats::jetstream;
-use async_nats::{Client, HeaderMap};
-use laban_flow::{Flow, Mesh, Step};
-use laban_wire::{EventType, FlowId, HEADER, Meta, Millis, REDRIVE, Reaction, Redrive, Subject, error_chain};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use laban_flow::Mesh;
+use laban_flow::dead::{Letter, Standing};
+use laban_wire::{FlowReader, Payload, REDRIVE, Redrive};
+
+use super::chosen::Chosen;
+use super::decide::Decision;
+use super::filter::{Filter, OPEN, Target};
+use super::follow::Follow;
+use super::rate::Rate;
+use super::text::counted;
+use super::write::Writer;
+use super::{ask, body, edit, show};
+use crate::flow::period::Period;
 use crate::{Connection, Failure, terminal};
 
-/// Hand the dead letters of a flow back, each to the one handler that gave up
+/// Hand dead letters back, each to the one handler that gave up
 ///
 /// The handler runs again on the input as it was recorded, in a new trace linked to the old one. What took effect meanwhile
 /// is not done again.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The flow's business key, such as an order id
-    #[arg(value_name = "FLOW")]
-    flow: FlowId,
-    /// Only this service's dead letters
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only this handler's dead letters
-    #[arg(long, value_name = "NAME")]
-    handler: Option<String>,
-    /// Who asks, for the record
+    /// One dead letter, such as `PAYMENT/16`; or a flow's business key, for all that are open in that flow
+    #[arg(value_name = "STREAM/SEQ|FLOW", conflicts_with = "flow")]
+    target: Option<Target>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Also what was discarded; one that is named by its place may have been
+    #[arg(long)]
+    discarded: bool,
+    /// Say what would be handed back, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask before handing back more than one
+    #[arg(long)]
+    yes: bool,
+    /// Hand back at most so many a second (`50/s`), minute or hour
+    #[arg(long, value_name = "RATE", default_value = "50/s")]
+    rate: Rate,
+    /// Who asks, for the record [default: USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
-    /// Say what would be handed back, and do nothing
+    /// Give the handler this body instead, from a file, or from standard input with `-`; for one dead letter
+    #[arg(long, value_name = "FILE", requires = "why", conflicts_with = "edit")]
+    payload: Option<PathBuf>,
+    /// Edit the body in $VISUAL or $EDITOR, and give the handler that; for one dead letter
+    #[arg(long, requires = "why")]
+    edit: bool,
+    /// Wait for what becomes of them: exit code 1 if any fails again
     #[arg(long)]
-    dry_run: bool,
+    wait: bool,
+    /// With --wait: no longer than this [default: 10m]
+    #[arg(long, value_name = "PERIOD", requires = "wait")]
+    timeout: Option<Period>,
+    /// Print JSON: one object a line
+    #[arg(long)]
+    json: bool,
 }
+
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What a record takes beside the body that it carries.
+const AROUND_BYTES: usize = 4096;
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     let client = connection.connect().await?;
+    let reader = connection.reader(&client).await?;
     let mesh = Mesh::discover(&client).await?;
-    let flow = Flow::read(connection.reader(&client).await?, &mesh, &args.flow).await?;
-    let flow = flow.ok_or_else(|| Failure::NotDone(format!("no flow {:?}", args.flow.key())))?;
-    let asked = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
-    let letters: Vec<&Step> = flow
-        .dead_letters()
-        .filter(|step| {
-            asked(&args.service, Some(&step.service)) && asked(&args.handler, step.handler.as_deref())
-        })
-        .collect();
-    if letters.is_empty() {
-        let which = if args.service.is_some() || args.handler.is_some() { " of those asked for" } else { "" };
-        return Err(Failure::NotDone(format!("flow {:?} has no dead letter{which}", flow.flow)));
+    let mut states = OPEN.to_vec();
+    if args.discarded || matches!(args.target, Some(Target::Letter(_))) {
+        states.push(Standing::Discarded);
     }
-    for letter in letters {
-        let handler = letter.handler.as_deref().unwrap_or("?");
-        let what = format!("{} {handler}, {} {}", letter.service, letter.stream, letter.seq);
-        if args.dry_run {
-            terminal::print(&format!("would hand back to {what}\n"))?;
+    let chosen = (args.target.clone(), &args.filter);
+    let chosen = Chosen::find(&client, &reader, &mesh, chosen, &states).await?;
+    let count = chosen.count();
+    if count == 0 {
+        return Err(Failure::NotDone(
+            "no dead letter of those asked for is open; `laban dead list --all`".to_owned(),
+        ));
+    }
+    if (args.payload.is_some() || args.edit) && count != 1 {
+        let message = format!(
+            "another body is for one dead letter, and these are {count}: name one, such as `PAYMENT/16`"
+        );
+        return Err(Failure::Usage(message));
+    }
+    if args.dry_run {
+        chosen.still(&states)?;
+        return if args.json {
+            chosen.print_json()
         } else {
-            write(&client, letter, &args).await?;
-            terminal::print(&format!("handed back to {what}\n"))?;
+            terminal::print(&chosen.summary("would hand back"))
+        };
+    }
+    if count > 1 {
+        let lasts = Period::text(args.rate.pause().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)));
+        let question = format!("Hand back {}, which takes {lasts} or more?", counted(count));
+        if args.yes {
+            terminal::say(&format!("laban: handing back {}, which takes {lasts} or more", counted(count)));
+        } else {
+            terminal::say(chosen.summary("to be handed back:").trim_end());
+            ask::may_go_on(&question)?;
         }
     }
-    Ok(())
+    let by = match args.payload.is_some() || args.edit {
+        true => Some(ask::somebody(args.by.as_deref())?),
+        false => ask::who(args.by.as_deref()),
+    };
+    let payload = other_body(&args, &chosen, &client, &reader).await?;
+    let decision = Decision {
+        writer: Writer { client: &client, reader: &reader, record: REDRIVE, from: &states },
+        done: "handed back",
+        pause: args.rate.pause(),
+        json: args.json,
+    };
+    let body = |letter: &Letter| {
+        let (by, why, payload) = (by.clone(), args.why.clone(), payload.clone());
+        let body = Redrive { dead_seq: letter.place.seq, by, why, payload };
+        serde_json::to_vec(&body).map(Into::into).map_err(|error| Failure::NotDone(error.to_string()))
+    };
+    let done = decision.carry_out(chosen, body).await?;
+    let judged = done.judged("handed back");
+    if args.wait && !done.letters.is_empty() {
+        if done.count > done.letters.len() as u64 {
+            terminal::say(&format!("laban: waiting for the first {} of them", done.letters.len()));
+        }
+        let timeout = args.timeout.map_or(PATIENCE, |period| period.0);
+        let follow = Follow { client: &client, reader: &reader, timeout, json: args.json };
+        follow.all(done.letters).await?;
+    }
+    judged
 }
 
-/// Appends the redrive to the home stream of the service that gave up.
-async fn write(client: &Client, letter: &Step, args: &Args) -> Result<(), Failure> {
-    let incomplete = || {
-        let place = format!("{} {}", letter.stream, letter.seq);
-        Failure::NotDone(format!("the dead letter at {place} does not say which handler gave up on what"))
-    };
-    let reaction = Reaction {
-        cause: letter.cause.ok_or_else(incomplete)?,
-        on: letter.on.clone().ok_or_else(incomplete)?,
-        handler: letter.handler.as_deref().ok_or_else(incomplete)?.into(),
-        attempt: 1,
-        queue_ms: Millis::default(),
-        handle_ms: Millis::default(),
-    };
-    let service = letter.service.parse().map_err(|_| incomplete())?;
-    let subject = Subject::new(EventType::system(&service, REDRIVE), args.flow.clone());
-    let body = Redrive { dead_seq: letter.seq, by: args.by.clone(), why: args.why.clone() };
-    let body = serde_json::to_vec(&body).map_err(|error| Failure::NotDone(error.to_string()))?;
-    let mut headers = HeaderMap::new();
-    let meta = Meta { id: laban_wire::EventId::root(), version: None, reaction: Some(reaction) };
-    headers.insert(HEADER, meta.to_header());
-    let context = jetstream::new(client.clone());
-    let not_written = |error| Failure::Broker(format!("not written: {}", error_chain(&error)));
-    let written = context.publish_with_headers(subject.to_string(), headers, body.into()).await;
-    written.map_err(not_written)?.await.map_err(not_written)?;
-    Ok(())
+/// What the handler is to get instead.
+async fn other_body(
+    args: &Args,
+    chosen: &Chosen,
+    client: &async_nats::Client,
+    reader: &FlowReader,
+) -> Result<Option<Payload>, Failure> {
+    let limit = client.server_info().max_payload.saturating_sub(AROUND_BYTES);
+    if let Some(path) = &args.payload {
+        return edit::from_file(path, limit).map(Some);
+    }
+    let (true, Some(letter)) = (args.edit, chosen.first.first()) else { return Ok(None) };
+    let mut letter = letter.clone();
+    show::fetch(&mut letter, reader).await?;
+    let before = letter.input.payload.as_ref().map(body::readable).unwrap_or_default();
+    edit::in_editor(&before, limit).await.map(Some)
 }

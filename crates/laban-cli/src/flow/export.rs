@@ -8,7 +8,6 @@ use laban_flow::{Flows, Mesh, Ocel, Query};
 use time::OffsetDateTime;
 
 use super::choice::Choice;
-use super::progress;
 use crate::{Connection, Failure, terminal};
 
 /// Write flows to a file for process mining tools
@@ -78,7 +77,7 @@ impl Problem {
 }
 
 async fn write(mut flows: Flows<'_>, out: impl io::Write) -> Result<u64, Problem> {
-    let progress = progress();
+    let progress = terminal::progress("looking for flows");
     let aside = tempfile::tempfile().map_err(Problem::Io)?;
     let mut log = Ocel::begin(BufWriter::new(out), aside).map_err(Problem::Io)?;
     let mut count = 0;

@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         limit => limit,
     };
     let mut flows = Flows::find(&client, connection.reader(&client).await?, &mesh, query).await?;
-    let progress = super::progress();
+    let progress = terminal::progress("looking for flows");
     let columns = Columns::new(terminal::has_colours(), !terminal::is_utf8());
     let (mut found, mut last): (usize, Option<Cursor>) = (0, None);
     while found < limit {

@@ -11,11 +11,9 @@ mod show;
 mod traced;
 mod watch;
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
 use period::Period;
 
@@ -65,18 +63,5 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
 fn warn(mesh: &Mesh) {
     for problem in &mesh.problems {
         terminal::say(&format!("laban: warning: {problem}; what it awaits is not shown"));
-    }
-}
-
-/// A line on a terminal that says how far it has come; nothing elsewhere.
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new_spinner().with_message("looking for flows");
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

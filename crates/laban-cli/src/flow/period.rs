@@ -9,6 +9,13 @@ const UNITS: [(&str, f64); 5] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_
 /// More would leave the calendar.
 const LONGEST: f64 = 1e9;
 
+impl Period {
+    /// Roughly this time, in words.
+    pub(crate) fn text(period: Duration) -> String {
+        laban_flow::words::duration(period.as_secs_f64() * 1e3)
+    }
+}
+
 impl FromStr for Period {
     type Err = String;
 

@@ -9,6 +9,8 @@ fn help_documents_the_exit_codes() -> Outcome {
         &["map", "--help"],
         &["check", "--help"],
         &["replay", "view", "--help"],
+        &["dead", "list", "--help"],
+        &["dead", "redrive", "--help"],
     ] {
         let (code, out, _) = outcome(&laban(args).output()?);
         assert_eq!(code, Some(0));
@@ -37,6 +39,10 @@ fn a_wrong_command_line_is_exit_code_2() -> Outcome {
         &["flow", "list", "--after", "there"],
         &["replay", "view", "--speed", "fast"],
         &["replay", "view", "--event", "placed"],
+        &["dead", "list", "--after", "there"],
+        &["dead", "show"],
+        &["dead", "redrive", "4711", "--flow", "4711"],
+        &["dead", "discard", "PAYMENT/1"],
         &["dev", "--port", "0", "--temporary", "--server", "nats://127.0.0.1:1"],
     ] {
         let (code, out, err) = outcome(&laban(args).output()?);

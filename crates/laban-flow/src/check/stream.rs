@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::Client;
-use laban_wire::{EventType, FlowReader, Message, REDRIVE, metadata};
+use laban_wire::{DISCARDED, EventType, FlowReader, Message, REDRIVE, metadata};
 
 use super::{Finding, Kind, Severity};
 use crate::{Error, api};
@@ -61,7 +61,7 @@ pub async fn sample(client: &Client, reader: &FlowReader, newest: u64) -> Result
 fn note(seen: &mut BTreeMap<EventType, Seen>, message: &Message) {
     let event = &message.subject.event_type;
     // An operator writes it, outside of any trace.
-    if event.event() == REDRIVE {
+    if matches!(event.event(), REDRIVE | DISCARDED) {
         return;
     }
     let seen = seen.entry(event.clone()).or_default();

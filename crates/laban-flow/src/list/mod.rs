@@ -20,6 +20,7 @@ pub use query::{Cursor, KeyPattern, Query};
 use crate::read::records_of;
 use crate::{Bodies, Error, Flow, Mesh};
 use plan::Source;
+pub(crate) use walk::last_until;
 use walk::{Record, Walk};
 
 /// How many flows are read at once.

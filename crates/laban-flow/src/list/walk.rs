@@ -56,7 +56,9 @@ impl Walk {
         trace: Option<u128>,
     ) -> Result<Self, Error> {
         let left = match begin {
-            Some(cursor) => last_until(reader, source, cursor.at).await?,
+            Some(cursor) => {
+                last_until(reader, &source.stream, (source.first, source.last), cursor.at).await?
+            }
             None => source.last,
         };
         Ok(Self {
@@ -151,12 +153,17 @@ impl Walk {
     }
 }
 
-/// The last sequence that may have been stored at this time or before: found by halving.
-async fn last_until(reader: &FlowReader, source: &Source, at: OffsetDateTime) -> Result<u64, Error> {
-    let (mut low, mut high) = (source.first, source.last + 1);
+/// The last sequence of these (both included) that may have been stored at this time or before: found by halving.
+pub(crate) async fn last_until(
+    reader: &FlowReader,
+    stream: &str,
+    (first, last): (u64, u64),
+    at: OffsetDateTime,
+) -> Result<u64, Error> {
+    let (mut low, mut high) = (first, last + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        let (page, _) = reader.page(&source.stream, ">", middle, 1).await?;
+        let (page, _) = reader.page(stream, ">", middle, 1).await?;
         match page.first() {
             Some(stored) if stored.at <= at => low = stored.seq + 1,
             _ => high = middle,

@@ -201,6 +201,7 @@ fn note(step: &Step, known: bool) -> String {
     if step.duplicate {
         notes.push(format!("stored again as {} {}", step.stream, step.seq));
     }
+    notes.extend(step.decision());
     match (&step.error, step.reason) {
         (Some(error), Some(reason)) => notes.push(format!("dead letter, {}: {error}", reason.as_str())),
         (Some(error), None) => notes.push(error.clone()),

@@ -163,19 +163,54 @@ fn a_deadline_is_awaited_until_it_has_a_record_or_what_it_waits_for_is_there() {
 }
 
 #[test]
-fn a_redrive_opens_a_dead_letter_again_and_nothing_else() {
+fn a_redrive_opens_the_dead_letter_that_it_names_and_nothing_else() {
     let only_charge: Reactions = [declared("payment", "charge", "order.placed", &[])].into_iter().collect();
     let mut history = History::new("4711");
     let placed = history.root("order.placed");
-    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    let redrive = |history: &mut History, dead_seq: u64| {
+        let body = format!(r#"{{"dead_seq":{dead_seq},"by":"ann","why":"the bank is back"}}"#);
+        history.attempt("payment._redrive", placed, "order.placed", "charge", 1, &body);
+    };
+    redrive(&mut history, 1);
     assert_eq!(history.flow(&only_charge).state, State::Running, "nothing was dead");
     history.dead("payment", placed, "order.placed", "charge", 1);
-    assert_eq!(history.flow(&only_charge).state, State::Dead);
-    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    redrive(&mut history, 1);
+    assert_eq!(history.flow(&only_charge).state, State::Dead, "1 is no dead letter");
+    redrive(&mut history, 2);
     let flow = history.flow(&only_charge);
     assert_eq!((flow.state, flow.awaited.len(), flow.dead_letters().count()), (State::Running, 1, 0));
+    assert!(flow.to_tree(laban_flow::TreeStyle::default()).contains("handed back by ann: the bank is back"));
+    history.dead("payment", placed, "order.placed", "charge", 2);
+    redrive(&mut history, 2);
+    assert_eq!(history.flow(&only_charge).state, State::Dead, "2 has been handed back before");
+    redrive(&mut history, 5);
     history.reaction("payment.captured", placed, "order.placed", "charge");
     assert_eq!(history.flow(&only_charge).state, State::Completed);
-    history.reaction("payment._redrive", placed, "order.placed", "charge");
+    redrive(&mut history, 5);
     assert_eq!(history.flow(&only_charge).state, State::Completed, "what took effect is not opened again");
+}
+
+#[test]
+fn a_discarded_dead_letter_stands_no_more_until_somebody_thinks_better_of_it() {
+    let only_charge: Reactions = [declared("payment", "charge", "order.placed", &[])].into_iter().collect();
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.dead("payment", placed, "order.placed", "charge", 1);
+    let body = |dead_seq: u64| format!(r#"{{"dead_seq":{dead_seq},"by":"ann","why":"a test order"}}"#);
+    let write = |history: &mut History, record: &str, dead_seq: u64| {
+        history.attempt(&format!("payment.{record}"), placed, "order.placed", "charge", 1, &body(dead_seq));
+    };
+    write(&mut history, "_discarded", 7);
+    assert_eq!(history.flow(&only_charge).state, State::Dead, "there is no dead letter 7");
+    write(&mut history, "_discarded", 1);
+    let flow = history.flow(&only_charge);
+    assert_eq!((flow.state, flow.awaited.len(), flow.dead_letters().count()), (State::Completed, 0, 0));
+    assert!(flow.to_tree(laban_flow::TreeStyle::default()).contains("discarded by ann: a test order"));
+    write(&mut history, "_redrive", 1);
+    let flow = history.flow(&only_charge);
+    assert_eq!((flow.state, flow.awaited.len()), (State::Running, 1));
+    write(&mut history, "_discarded", 1);
+    assert_eq!(history.flow(&only_charge).state, State::Running, "it is being tried");
+    history.dead("payment", placed, "order.placed", "charge", 2);
+    assert_eq!(history.flow(&only_charge).state, State::Dead);
 }

@@ -1,7 +1,7 @@
 //! One run of a handler, and what becomes of its outcome.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use laban_wire::{DeadReason, Message, Millis, Reaction, error_chain};
 use opentelemetry::Context;
@@ -88,6 +88,21 @@ impl Handling {
         }
     }
 
+    /// Records that there is nothing to do any more, unless that is known.
+    pub(super) async fn let_go(&self, task: &Task<'_>) {
+        let mut known = self.core.recall(task.flow(), true, false).await;
+        while self.is_open(task, &known) {
+            let attempt = self.attempts(task, &known) + 1;
+            let reaction = self.reaction(task.identity.cause, attempt, task.delivery.waited, Duration::ZERO);
+            let context = self.span(task, attempt);
+            if let Step::Finished = self.write(task, &mut known, Vec::new(), reaction, &context).await {
+                return self.core.memory.put(task.flow().clone(), known);
+            }
+        }
+        self.duplicate(task).await;
+        self.core.memory.put(task.flow().clone(), known);
+    }
+
     /// Commits what the handler emitted.
     async fn write(
         &self,
@@ -109,6 +124,7 @@ impl Handling {
             in_flow: written.in_flow,
             becomes: Progress::Done,
             reads_flow: self.definition.reads_flow,
+            redrive: task.redrive,
         };
         #[cfg(feature = "faults")]
         if super::faults::acks_before_commit() {

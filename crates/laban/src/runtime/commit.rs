@@ -39,6 +39,8 @@ pub(crate) struct Commit {
     pub(crate) becomes: Progress,
     /// Whether the outcome rests on the flow's state: if that has changed, it must be worked out again.
     pub(crate) reads_flow: bool,
+    /// The redrive that asked for it, by its sequence; 0 when nobody did. What a later one has opened is not for this to end.
+    pub(crate) redrive: u64,
 }
 
 impl Commit {
@@ -51,6 +53,7 @@ impl Commit {
             in_flow: 1,
             becomes,
             reads_flow: false,
+            redrive: 0,
         }
     }
 }
@@ -77,7 +80,7 @@ impl Committer {
         let mut pause = Pause::default();
         loop {
             let progress = known.progress(&commit.identity);
-            if progress.is_settled() {
+            if progress.is_settled() || progress.redrive() > commit.redrive {
                 return Ok(Committed::Before);
             }
             // An attempt has one record: this one, its acknowledgement lost, or that of another instance.

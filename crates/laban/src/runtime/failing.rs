@@ -78,13 +78,14 @@ impl Handling {
         reaction: Reaction,
         context: &Context,
     ) -> bool {
-        let Progress::Tried { vanished, forgiven, .. } = known.progress(&task.identity) else {
+        let Progress::Tried { vanished, forgiven, redrive, .. } = known.progress(&task.identity) else {
             return false;
         };
         let vanished = if body.vanished { vanished.noted() } else { vanished.answered() };
-        let becomes = Progress::Tried { attempts: body.attempt, vanished, forgiven };
+        let becomes = Progress::Tried { attempts: body.attempt, vanished, forgiven, redrive };
         let draft = self.core.drafting.retrying(task.flow(), &letters::shortened(body), reaction, context);
-        let commit = Commit::of_one(task.flow(), &task.identity, draft, becomes);
+        let commit =
+            Commit { redrive: task.redrive, ..Commit::of_one(task.flow(), &task.identity, draft, becomes) };
         match self.core.committer.commit(&commit, known).await {
             Ok(Committed::Now { .. }) => true,
             Ok(Committed::Before | Committed::Stale) => false,

@@ -35,12 +35,14 @@ pub(super) struct Task<'a> {
     pub(super) message: Arc<Message>,
     pub(super) identity: Identity,
     pub(super) trace: Trace,
+    /// The redrive that asks for it, by its sequence; 0 when it is the event itself, or a timer.
+    pub(super) redrive: u64,
 }
 
 impl<'a> Task<'a> {
     pub(super) fn new(handler: &Arc<str>, delivery: &'a Delivery, message: Message, trace: Trace) -> Self {
         let identity = Identity { cause: message.meta.id, handler: Arc::clone(handler) };
-        Self { delivery, message: Arc::new(message), identity, trace }
+        Self { delivery, message: Arc::new(message), identity, trace, redrive: 0 }
     }
 
     pub(super) fn flow(&self) -> &FlowId {
@@ -100,9 +102,13 @@ impl Handling {
     pub(super) async fn attempt_until_settled(&self, task: &Task<'_>, redelivered: bool, known: &mut Known) {
         let mut redelivered = self.definition.fenced && redelivered;
         loop {
-            let Progress::Tried { attempts, vanished, forgiven } = known.progress(&task.identity) else {
+            let Progress::Tried { attempts, vanished, forgiven, redrive } = known.progress(&task.identity)
+            else {
                 return Box::pin(self.duplicate(task)).await;
             };
+            if redrive != task.redrive {
+                return Box::pin(self.duplicate(task)).await;
+            }
             // More deliveries than recorded attempts: one ended without a word. Nothing after a note: the run that it began
             // has.
             let mut _alone = None;
@@ -127,6 +133,13 @@ impl Handling {
                 return;
             }
         }
+    }
+
+    /// Whether the task's reaction is open, and for this task: what a redrive has opened is in the hands of that redrive's own
+    /// delivery. No other redrive of the same dead letter, nor the event once more, runs beside it.
+    pub(super) fn is_open(&self, task: &Task<'_>, known: &Known) -> bool {
+        let progress = known.progress(&task.identity);
+        !progress.is_settled() && progress.redrive() == task.redrive
     }
 
     /// How many attempts were made before this one.

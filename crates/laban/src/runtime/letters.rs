@@ -69,7 +69,9 @@ impl Handling {
             Reaction { handle_ms: took, ..self.reaction(cause, attempts.max(1), waited, Duration::ZERO) };
         let limit = self.core.committer.link.client().max_payload();
         let draft = self.core.drafting.dead(task.flow(), body, reaction, context, limit);
-        let commit = Commit::of_one(task.flow(), &task.identity, draft, Progress::Dead { attempts });
+        let becomes = Progress::dead(attempts);
+        let commit =
+            Commit { redrive: task.redrive, ..Commit::of_one(task.flow(), &task.identity, draft, becomes) };
         match self.commit(commit, known).await {
             Ok(Committed::Now { .. }) => task.delivery.answers.give_up(reason.as_str()).await,
             Ok(Committed::Before | Committed::Stale) => {

@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use laban_wire::{DEAD, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Retrying, Stored};
+use laban_wire::{
+    DEAD, DISCARDED, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Redrive, Retrying, Stored,
+};
 
 use super::commit::Commit;
 use crate::Record;
@@ -46,12 +48,13 @@ struct Noted {
 /// How far a reaction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Attempts that failed, among them those that vanished; `forgiven` of them were made before a redrive.
-    Tried { attempts: u32, vanished: Vanished, forgiven: u32 },
+    /// Attempts that failed, among them those that vanished; `forgiven` of them were made before the redrive that opened it
+    /// again, whose sequence is `redrive`: 0 when there was none. Nothing but that redrive's own delivery may run it.
+    Tried { attempts: u32, vanished: Vanished, forgiven: u32, redrive: u64 },
     /// It has taken effect.
     Done,
-    /// It was given up. Only a redrive opens it again.
-    Dead { attempts: u32 },
+    /// It was given up, with the dead letter of this sequence. Only a redrive of that one opens it again.
+    Dead { attempts: u32, seq: u64 },
 }
 
 /// What is known of attempts that ended without a word, since the last redrive.
@@ -83,12 +86,29 @@ impl Vanished {
 
 impl Progress {
     /// Nothing is recorded.
-    pub(crate) const NONE: Self =
-        Self::Tried { attempts: 0, vanished: Vanished { noted: 0, begun: 0, open: false }, forgiven: 0 };
+    pub(crate) const NONE: Self = Self::Tried {
+        attempts: 0,
+        vanished: Vanished { noted: 0, begun: 0, open: false },
+        forgiven: 0,
+        redrive: 0,
+    };
+
+    /// Given up, with a dead letter that is about to be written.
+    pub(crate) fn dead(attempts: u32) -> Self {
+        Self::Dead { attempts, seq: 0 }
+    }
 
     /// Whether as many attempts are recorded as there would be after another record.
     pub(crate) fn reaches(self, other: Self) -> bool {
         matches!((self, other), (Self::Tried { attempts, .. }, Self::Tried { attempts: others, .. }) if attempts >= others)
+    }
+
+    /// The redrive that opened it again, by its sequence; 0 when none did.
+    pub(crate) fn redrive(self) -> u64 {
+        match self {
+            Self::Tried { redrive, .. } => redrive,
+            Self::Done | Self::Dead { .. } => 0,
+        }
     }
 
     /// Whether there is nothing more to do.
@@ -131,7 +151,11 @@ impl Known {
     pub(crate) fn wrote(&mut self, commit: &Commit, stream: &Arc<str>, first_seq: u64) {
         let drafts = &commit.drafts[..commit.in_flow];
         self.last_seq = first_seq + drafts.len() as u64 - 1;
-        self.set(&commit.identity, commit.becomes);
+        let becomes = match commit.becomes {
+            Progress::Dead { attempts, .. } => Progress::Dead { attempts, seq: first_seq },
+            other => other,
+        };
+        self.set(&commit.identity, becomes);
         if let (Some(records), Progress::Done) = (&mut self.records, commit.becomes) {
             let written = drafts.iter().zip(first_seq..).map(|(draft, seq)| draft.as_written(stream, seq));
             Arc::make_mut(records)
@@ -175,26 +199,35 @@ impl Known {
 /// How far a reaction has come once this record is written.
 fn after(before: Progress, record: &Message) -> Progress {
     match (record.subject.event_type.event(), before) {
-        (RETRYING, Progress::Tried { attempts, vanished, forgiven }) => {
+        (RETRYING, Progress::Tried { attempts, vanished, forgiven, redrive }) => {
             let gone = serde_json::from_slice::<Retrying>(&record.payload).is_ok_and(|body| body.vanished);
             let vanished = if gone { vanished.noted() } else { vanished.answered() };
-            Progress::Tried { attempts: attempts + 1, vanished, forgiven }
+            Progress::Tried { attempts: attempts + 1, vanished, forgiven, redrive }
         }
         (DEAD, _) => {
             let attempts = record.meta.reaction.as_ref().map_or(0, |reaction| reaction.attempt);
-            Progress::Dead { attempts }
+            Progress::Dead { attempts, seq: record.seq }
         }
-        (REDRIVE, Progress::Dead { attempts }) => {
-            Progress::Tried { attempts, vanished: Vanished::default(), forgiven: attempts }
-        }
-        (RETRYING | REDRIVE, settled) => settled,
+        (REDRIVE, Progress::Dead { attempts, seq }) if redriven(record) == Some(seq) => Progress::Tried {
+            attempts,
+            vanished: Vanished::default(),
+            forgiven: attempts,
+            redrive: record.seq,
+        },
+        // A discard is for whoever reads: what was given up stays given up.
+        (RETRYING | REDRIVE | DISCARDED, as_before) => as_before,
         _ => Progress::Done,
     }
 }
 
+/// The sequence of the dead letter that a redrive names.
+fn redriven(record: &Message) -> Option<u64> {
+    serde_json::from_slice::<Redrive>(&record.payload).ok().map(|body| body.dead_seq)
+}
+
 /// Whether a record is part of the flow's state: what was done, rather than what failed.
 fn is_state(message: &Message) -> bool {
-    !matches!(message.subject.event_type.event(), RETRYING | DEAD | REDRIVE)
+    !matches!(message.subject.event_type.event(), RETRYING | DEAD | REDRIVE | DISCARDED)
 }
 
 /// What is known of the flows worked on lately. Bounded: of two generations the older is forgotten as a whole.
@@ -276,7 +309,10 @@ mod tests {
             ])
         );
         let vanished = Vanished { noted: 1, begun: 0, open: true };
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 2, vanished, forgiven: 0 });
+        assert_eq!(
+            known.progress(&charge),
+            Progress::Tried { attempts: 2, vanished, forgiven: 0, redrive: 0 }
+        );
         assert_eq!(known.progress(&other), Progress::NONE);
         assert!(
             known.learn(vec![stored(9, "captured", &charge, "{}"), stored(12, "captured", &charge, "{}")])
@@ -309,7 +345,8 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_recorded_is_not_recorded_again() {
-        let tried = |attempts| Progress::Tried { attempts, vanished: Vanished::default(), forgiven: 0 };
+        let tried =
+            |attempts| Progress::Tried { attempts, vanished: Vanished::default(), forgiven: 0, redrive: 0 };
         assert!(tried(2).reaches(tried(2)) && tried(3).reaches(tried(2)));
         assert!(
             !tried(1).reaches(tried(2))
@@ -321,16 +358,26 @@ mod tests {
     #[test]
     fn only_a_redrive_opens_a_dead_letter_again_and_nothing_else() {
         let charge = Identity { cause: EventId::root(), handler: "charge".into() };
-        let mut known = Known::nothing(false);
-        known.learn(vec![stored(1, "_redrive", &charge, "{}")]);
+        let redrive =
+            |seq, dead_seq: u64| stored(seq, "_redrive", &charge, &format!(r#"{{"dead_seq":{dead_seq}}}"#));
+        let mut known = Known::nothing(true);
+        known.learn(vec![redrive(1, 2)]);
         assert_eq!(known.progress(&charge), Progress::NONE, "there was nothing to redrive");
         known.learn(vec![stored(2, "_dead", &charge, "{}")]);
-        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1 });
-        known.learn(vec![stored(3, "_redrive", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1, seq: 2 });
+        known.learn(vec![stored(3, "_discarded", &charge, r#"{"dead_seq":2}"#), redrive(4, 1)]);
+        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1, seq: 2 }, "of another letter");
+        known.learn(vec![redrive(5, 2)]);
         let vanished = Vanished::default();
-        assert_eq!(known.progress(&charge), Progress::Tried { attempts: 1, vanished, forgiven: 1 });
-        known.learn(vec![stored(4, "captured", &charge, "{}"), stored(5, "_redrive", &charge, "{}")]);
+        let tried = Progress::Tried { attempts: 1, vanished, forgiven: 1, redrive: 5 };
+        assert_eq!(known.progress(&charge), tried, "a discard may be thought better of");
+        known.learn(vec![redrive(6, 2), stored(7, "_discarded", &charge, r#"{"dead_seq":2}"#)]);
+        assert_eq!(known.progress(&charge), tried, "the first redrive has it");
+        known.learn(vec![stored(8, "_dead", &charge, "{}"), redrive(9, 2)]);
+        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1, seq: 8 }, "that was tried before");
+        known.learn(vec![redrive(10, 8), stored(11, "captured", &charge, "{}"), redrive(12, 8)]);
         assert_eq!(known.progress(&charge), Progress::Done, "what took effect is not done again");
+        assert_eq!(known.records.unwrap().len(), 1, "of all that, one is part of the flow's state");
     }
 
     #[test]

@@ -1,15 +1,23 @@
-//! Redrives: a dead letter handed back to the one handler that gave up.
+//! Redrives: a dead letter handed back to the one handler that failed.
 //!
 //! A redrive is a record in the service's own home stream, written by an operator. It opens the reaction again; what the
 //! handler then does is committed like any other outcome, once, and begins a new trace that is linked to the old one.
+//!
+//! A redrive that cannot come to a run is answered with a dead letter like the one before, so that somebody sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
-use laban_wire::{Dead, EventType, Message, Reaction, Redrive, Stored};
+use bytes::Bytes;
+use laban_wire::{Dead, DeadInput, DeadReason, EventType, FlowId, Message, Reaction, Redrive, Stored};
 
+use super::commit::{Commit, Committed};
+use super::core::Core;
 use super::delivery::Delivery;
+use super::drafts::fingerprint;
 use super::handling::{Handling, Task};
+use super::memory::{Identity, Progress};
 use super::not_now::NotNow;
 use super::turns::Turn;
 use crate::telemetry::{Trace, propagation};
@@ -21,6 +29,20 @@ pub(crate) struct Redriving {
     pub(crate) redrive: EventType,
 }
 
+/// What an operator asks for.
+struct Asked {
+    record: Message,
+    reaction: Reaction,
+    /// The body to run on instead.
+    edited: Option<Bytes>,
+}
+
+impl Asked {
+    fn flow(&self) -> &FlowId {
+        &self.record.subject.flow
+    }
+}
+
 impl Redriving {
     /// Hands the dead letter that a redrive names to its handler.
     pub(crate) async fn settle(self: Arc<Self>, delivery: Delivery, mut turn: Option<Turn>) {
@@ -29,39 +51,33 @@ impl Redriving {
         if let Some(turn) = &mut turn {
             turn.come().await;
         }
-        if let Err(not_now) = self.redrive(&delivery).await {
+        if let Err(not_now) = self.redrive(&delivery, &any.core).await {
             not_now.answer("redrive", &any.core.service, &delivery).await;
         }
     }
 
-    async fn redrive(&self, delivery: &Delivery) -> Result<(), NotNow> {
+    async fn redrive(&self, delivery: &Delivery, core: &Core) -> Result<(), NotNow> {
         let record = delivery.read(&self.redrive).map_err(|error| error.to_string())?;
-        let asked = record.meta.reaction;
-        let asked = asked.ok_or_else(|| "its header names no cause, event type and handler".to_owned())?;
+        let reaction = record.meta.reaction.clone();
+        let reaction =
+            reaction.ok_or_else(|| "its header names no cause, event type and handler".to_owned())?;
         let body: Redrive = serde_json::from_slice(&record.payload).map_err(|error| error.to_string())?;
-        let handling = self.handler(&asked)?;
-        let core = &handling.core;
-        let flow = &record.subject.flow;
-
-        let filter = format!("{}.{}.{}", core.service, laban_wire::DEAD, flow.token());
-        let dead =
-            core.committer.link.reader().leader_next(&core.committer.stream, &filter, body.dead_seq).await;
-        let dead = dead?.filter(|dead| dead.seq == body.dead_seq);
-        let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {}", body.dead_seq))?;
-        let (input, message) = input_of(handling, dead, &asked).await?;
-
-        // What the handler's deadline waits for may have come since it gave up.
-        if handling.has_come(flow).await? {
-            delivery.answers.ack().await;
-            return Ok(());
+        let letter = letter(core, &record.subject.flow, body.dead_seq, &reaction).await?;
+        let asked = Asked { record, reaction, edited: body.payload.map(|payload| payload.to_bytes()) };
+        let ready = match self.handler(&asked.reaction) {
+            Ok(handling) => input_of(core, &letter, &asked).await?.map(|input| (handling, input)),
+            Err(reason) => Err(reason),
+        };
+        match ready {
+            Ok((handling, (input, message))) => run(handling, delivery, &asked, input, message).await,
+            Err(reason) => {
+                let given_up = give_up_again(core, delivery, &asked, letter, reason).await;
+                if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
+                    handling.metrics.dead();
+                }
+                Ok(())
+            }
         }
-        let published_in = propagation::extract(message.trace, &input.headers);
-        let parent = propagation::extract(record.trace, &delivery.stored.headers);
-        let again = delivery.instead(input);
-        let task = Task::new(&handling.handler, &again, message, Trace::New { parent, published_in });
-        // The redrive itself must be known.
-        handling.react_late(&task).await;
-        Ok(())
     }
 
     fn handler(&self, asked: &Reaction) -> Result<&Arc<Handling>, String> {
@@ -70,45 +86,149 @@ impl Redriving {
     }
 }
 
-/// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record.
-async fn input_of(handling: &Handling, dead: Stored, asked: &Reaction) -> Result<(Stored, Message), NotNow> {
+/// The dead letter that is asked for.
+async fn letter(core: &Core, flow: &FlowId, seq: u64, asked: &Reaction) -> Result<Dead, NotNow> {
+    let filter = format!("{}.{}.{}", core.service, laban_wire::DEAD, flow.token());
+    let dead = core.committer.link.reader().leader_next(&core.committer.stream, &filter, seq).await?;
+    let dead = dead.filter(|dead| dead.seq == seq);
+    let dead = dead.ok_or_else(|| format!("there is no dead letter at sequence {seq}"))?;
     let body: Dead = serde_json::from_slice(&dead.payload).map_err(|error| error.to_string())?;
     let record: Message = dead.try_into().map_err(|error| format!("{error}"))?;
     let same = |reaction: &Reaction| {
         reaction.cause == asked.cause && reaction.handler == asked.handler && reaction.on == asked.on
     };
     if !record.meta.reaction.as_ref().is_some_and(same) {
-        return Err(format!("the dead letter at sequence {} is of another reaction", record.seq).into());
+        return Err(format!("the dead letter at sequence {seq} is of another reaction").into());
     }
-    let input = body.input;
-    let stored = match input.payload {
-        Some(payload) => {
-            let mut headers = HeaderMap::new();
-            for (name, values) in &input.headers {
-                for value in values {
-                    if let (Ok(name), Ok(value)) = (name.parse::<async_nats::HeaderName>(), value.parse()) {
-                        headers.append::<_, async_nats::HeaderValue>(name, value);
-                    }
-                }
-            }
-            Stored {
-                stream: input.stream.into(),
-                seq: input.seq,
-                at: record.at,
-                subject: input.subject,
-                headers,
-                malformed: None,
-                payload: payload.to_bytes(),
-            }
-        }
+    Ok(body)
+}
+
+/// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record; with the body
+/// that the operator gave, if there is one. The inner error is final.
+async fn input_of(
+    core: &Core,
+    letter: &Dead,
+    asked: &Asked,
+) -> Result<Result<(Stored, Message), String>, NotNow> {
+    let DeadInput { stream, seq, subject, headers, payload } = &letter.input;
+    let recorded = match payload {
+        Some(payload) => Some(Stored {
+            stream: stream.as_str().into(),
+            seq: *seq,
+            at: asked.record.at,
+            subject: subject.clone(),
+            headers: as_received(headers),
+            malformed: None,
+            payload: payload.to_bytes(),
+        }),
         None => {
-            let reader = handling.core.committer.link.reader();
-            let found = reader.leader_next(&input.stream, &input.subject, input.seq).await;
-            let found = found?.filter(|found| found.seq == input.seq);
-            found.ok_or_else(|| format!("its input is no longer at {} {}", input.stream, input.seq))?
+            let found = core.committer.link.reader().leader_next(stream, subject, *seq).await;
+            match found {
+                Ok(found) => found.filter(|found| found.seq == *seq),
+                Err(error) if error.is_no_stream() => None,
+                Err(error) => return Err(error.into()),
+            }
         }
     };
-    let message = Message::try_from(stored.clone())
-        .map_err(|error| format!("its input is still unreadable: {error}"))?;
-    Ok((stored, message))
+    let Some(mut stored) = recorded else {
+        return Ok(Err(format!("its input was too large to record, and is no longer at {stream} {seq}")));
+    };
+    if let Some(edited) = &asked.edited {
+        stored.payload = edited.clone();
+    }
+    let mut message = match Message::try_from(stored.clone()) {
+        Ok(message) => message,
+        Err(error) => return Ok(Err(format!("its input is still unreadable: {error}"))),
+    };
+    if letter.reason == DeadReason::Unreadable {
+        // It goes by where it is stored, whatever can be made of its headers now.
+        message.meta.id = asked.reaction.cause;
+    }
+    if message.meta.id != asked.reaction.cause || message.subject.flow != *asked.flow() {
+        return Ok(Err(format!(
+            "its input is another event: {} of flow {}",
+            message.meta.id, message.subject.flow
+        )));
+    }
+    Ok(Ok((stored, message)))
+}
+
+fn as_received(headers: &std::collections::BTreeMap<String, Vec<String>>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, values) in headers {
+        for value in values {
+            if let (Ok(name), Ok(value)) = (name.parse::<async_nats::HeaderName>(), value.parse()) {
+                map.append::<_, async_nats::HeaderValue>(name, value);
+            }
+        }
+    }
+    map
+}
+
+async fn run(
+    handling: &Handling,
+    delivery: &Delivery,
+    asked: &Asked,
+    input: Stored,
+    message: Message,
+) -> Result<(), NotNow> {
+    let published_in = propagation::extract(message.trace, &input.headers);
+    let parent = propagation::extract(asked.record.trace, &delivery.stored.headers);
+    let again = delivery.instead(input);
+    let trace = Trace::New { parent, published_in };
+    let task = Task { redrive: asked.record.seq, ..Task::new(&handling.handler, &again, message, trace) };
+    // What the handler's deadline waits for may have come since it gave up.
+    if handling.has_come(asked.flow()).await? {
+        handling.let_go(&task).await;
+    } else {
+        // The redrive itself must be known.
+        handling.react_late(&task).await;
+    }
+    Ok(())
+}
+
+/// Records the dead letter again, with what is in the way of a run, unless this redrive has opened nothing. Says whether it has.
+async fn give_up_again(
+    core: &Core,
+    delivery: &Delivery,
+    asked: &Asked,
+    letter: Dead,
+    reason: String,
+) -> bool {
+    let Reaction { cause, handler, .. } = &asked.reaction;
+    let identity = Identity { cause: *cause, handler: Arc::clone(handler) };
+    let mut known = core.recall(asked.flow(), true, false).await;
+    let attempts = match known.progress(&identity) {
+        Progress::Tried { attempts, redrive, .. } if redrive == asked.record.seq => attempts,
+        _ => {
+            core.memory.put(asked.flow().clone(), known);
+            delivery.answers.ack().await;
+            return false;
+        }
+    };
+    let error = format!("handed back, but not run: {reason}");
+    tracing::error!(
+        service = %core.service, %handler, flow = %asked.flow(), event = %asked.reaction.on, %error, "dead letter"
+    );
+    let fingerprint = fingerprint(core.service.as_str(), handler, &error);
+    let reaction = Reaction { attempt: attempts.max(1), ..asked.reaction.clone() };
+    let context = propagation::extract(asked.record.trace, &delivery.stored.headers);
+    let limit = core.committer.link.client().max_payload();
+    let again = Dead { error, fingerprint, ..letter };
+    let draft = core.drafting.dead(asked.flow(), again, reaction, &context, limit);
+    let commit = Commit {
+        redrive: asked.record.seq,
+        ..Commit::of_one(asked.flow(), &identity, draft, Progress::dead(attempts))
+    };
+    let committed = core.committer.commit(&commit, &mut known).await;
+    core.memory.put(asked.flow().clone(), known);
+    match &committed {
+        Ok(Committed::Now { .. }) => delivery.answers.give_up("not run").await,
+        Ok(Committed::Before | Committed::Stale) => delivery.answers.ack().await,
+        Err(refused) => {
+            tracing::error!(service = %core.service, %handler, %refused, "dead letter not written");
+            delivery.answers.again_in(Duration::from_secs(60)).await;
+        }
+    }
+    matches!(committed, Ok(Committed::Now { .. }))
 }

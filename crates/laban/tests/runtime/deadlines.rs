@@ -215,7 +215,7 @@ async fn a_dead_letter_is_redriven_unless_the_awaited_event_has_come() {
     redrive(&bench, "order", dead.last().unwrap()).await;
     bench.until_settled("ORDER", "order__redrive").await;
     let records = bench.records("order", "4711").await;
-    assert_eq!(names(&records)[4..], ["placed", "_dead", "_redrive"]);
+    assert_eq!(names(&records)[4..], ["placed", "_dead", "_redrive", "_handled"]);
 }
 
 #[tokio::test]

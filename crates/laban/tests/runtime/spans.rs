@@ -113,7 +113,8 @@ async fn a_redrive_begins_a_new_trace_that_is_linked_to_the_old_one() {
     let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
     let dead = bench.until_record("audit", "4711", "_dead").await;
     mended.store(true, std::sync::atomic::Ordering::Relaxed);
-    crate::redrives::redrive(&bench, "audit", &dead[0]).await;
+    let edited = r#"{"order_id":"4711","amount_cents":2}"#;
+    crate::redrives::redrive_with(&bench, "audit", &dead[0], Some(edited)).await;
     let records = bench.until_record("audit", "4711", "_handled").await;
     let old = trace(&receipt.trace_id.clone().unwrap(), 2).await;
     let handled = records.last().unwrap().trace.unwrap();
