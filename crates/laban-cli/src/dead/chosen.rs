@@ -42,6 +42,11 @@ impl Chosen {
             }
             None => None,
             Some(Target::Flow(flow)) => Some(flow),
+            Some(Target::Letter(place)) if !filter.is_empty() => {
+                return Err(Failure::Usage(format!(
+                    "{place} is one dead letter: there is nothing to be filtered"
+                )));
+            }
             Some(Target::Letter(place)) => {
                 let found = dead::at(reader, mesh, &place).await?;
                 let letter =

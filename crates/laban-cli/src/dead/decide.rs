@@ -30,7 +30,8 @@ pub(super) struct Done {
     pub(super) count: u64,
     /// How many were chosen.
     pub(super) of: u64,
-    stopped: bool,
+    /// Whether somebody stopped it before it was written about all.
+    pub(super) stopped: bool,
     /// Why it was not written about the only one.
     only: Option<String>,
 }
@@ -80,7 +81,7 @@ impl Decision<'_> {
                     };
                     progress.suspend(|| terminal::print(&line))?;
                     if done.letters.len() < MOST_KEPT {
-                        done.letters.push((letter, seq));
+                        done.letters.push((without_bodies(letter), seq));
                     }
                 }
                 Written::Settled(why) => {
@@ -121,6 +122,14 @@ impl Done {
         }
         Ok(())
     }
+}
+
+/// What is needed to find it again: many are kept in mind.
+fn without_bodies(mut letter: Letter) -> Letter {
+    letter.history = Vec::new();
+    letter.input.payload = None;
+    letter.input.headers.clear();
+    letter
 }
 
 fn said(letter: &Letter, done: &str, seq: Option<u64>, why_not: Option<&str>) -> String {

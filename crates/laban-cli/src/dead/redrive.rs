@@ -126,7 +126,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     };
     let done = decision.carry_out(chosen, body).await?;
     let judged = done.judged("handed back");
-    if args.wait && !done.letters.is_empty() {
+    if args.wait && !done.stopped && !done.letters.is_empty() {
         if done.count > done.letters.len() as u64 {
             terminal::say(&format!("laban: waiting for the first {} of them", done.letters.len()));
         }

@@ -233,6 +233,7 @@ async fn a_dry_run_writes_nothing_and_more_than_one_is_asked_for() -> Outcome {
         (&["discard", "PAYMENT/1"], "--why"),
         (&["redrive", "--rate", "0/s", "PAYMENT/1"], "no rate"),
         (&["redrive", "PAYMENT/1", "--edit"], "--why"),
+        (&["redrive", "PAYMENT/1", "--service", "order"], "nothing to be filtered"),
         (&["redrive", "--handler", "charge", "--payload", "/nowhere", "--why", "x"], "for one dead letter"),
         (&["redrive", "PAYMENT/1", "--payload", "/nowhere", "--why", "x"], "/nowhere"),
         (&["redrive", "PAYMENT/1", "--edit", "--why", "x"], "EDITOR"),
