@@ -71,9 +71,9 @@ impl Redriving {
         match ready {
             Ok((handling, (input, message))) => run(handling, delivery, &asked, input, message).await,
             Err(reason) => {
-                let given_up = give_up_again(core, delivery, &asked, letter, reason).await;
+                let given_up = give_up_again(core, delivery, &asked, letter, reason.clone()).await;
                 if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
-                    handling.metrics.dead();
+                    handling.metrics.dead(&reason);
                 }
                 Ok(())
             }
