@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use laban_wire::{DEAD, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Retrying, Stored};
 
 use super::commit::Commit;
+use super::delivery::Settled;
 use crate::Record;
 
 /// What is known of one flow.
@@ -109,6 +110,14 @@ impl Known {
             .iter()
             .find(|noted| noted.identity == *identity)
             .map_or(Progress::NONE, |noted| noted.progress)
+    }
+
+    /// How a reaction that turned out to be settled came to be so.
+    pub(crate) fn settled_before(&self, identity: &Identity) -> Settled {
+        match self.progress(identity) {
+            Progress::Dead { .. } => Settled::DeadBefore,
+            Progress::Done | Progress::Tried { .. } => Settled::Before,
+        }
     }
 
     /// Takes in records read from the stream, oldest first. Says whether there was anything new.

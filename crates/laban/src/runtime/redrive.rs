@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_nats::HeaderMap;
 use laban_wire::{Dead, EventType, Message, Reaction, Redrive, Stored};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Settled};
 use super::handling::{Handling, Task};
 use super::not_now::NotNow;
 use super::turns::Turn;
@@ -52,7 +52,7 @@ impl Redriving {
 
         // What the handler's deadline waits for may have come since it gave up.
         if handling.has_come(flow).await? {
-            delivery.answers.ack().await;
+            delivery.answers.ack(Settled::Awaited).await;
             return Ok(());
         }
         let published_in = propagation::extract(message.trace, &input.headers);
