@@ -34,7 +34,7 @@ pub use record::{
     DEAD, Dead, DeadInput, DeadReason, HANDLED, Handled, Payload, REDRIVE, RETRYING, Redrive, Retrying,
     StoredInput,
 };
-pub use replay::{Replay, Replayed};
+pub use replay::{ReplayRequest, Replayed};
 pub use subject::{Subject, home_stream};
 pub use timer::Timer;
 pub use trace::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent};

@@ -6,7 +6,7 @@ use crate::ServiceName;
 ///
 /// It names the message and does not repeat it: nobody can put words into another service's mouth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Replay {
+pub struct ReplayRequest {
     /// The home stream that holds the message.
     pub stream: String,
     /// Its sequence there.
@@ -26,7 +26,7 @@ fn is_first(attempt: &u32) -> bool {
     *attempt == 1
 }
 
-impl Replay {
+impl ReplayRequest {
     /// A longer request is none.
     pub const MAX_BYTES: usize = 4096;
 
@@ -36,7 +36,7 @@ impl Replay {
     }
 }
 
-/// What is answered to a [`Replay`].
+/// What is answered to a [`ReplayRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Replayed {
@@ -95,11 +95,14 @@ mod tests {
 
     #[test]
     fn requests_and_answers_are_part_of_the_wire_format() {
-        let request = Replay { stream: "ORDER".into(), seq: 3, attempt: 1 };
+        let request = ReplayRequest { stream: "ORDER".into(), seq: 3, attempt: 1 };
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"stream":"ORDER","seq":3}"#);
-        assert_eq!(serde_json::from_str::<Replay>(r#"{"stream":"ORDER","seq":3,"x":1}"#).unwrap(), request);
+        assert_eq!(
+            serde_json::from_str::<ReplayRequest>(r#"{"stream":"ORDER","seq":3,"x":1}"#).unwrap(),
+            request
+        );
         let service = "payment".parse().unwrap();
-        assert_eq!(Replay::subject(&service, "charge"), "_replay.payment.charge");
+        assert_eq!(ReplayRequest::subject(&service, "charge"), "_replay.payment.charge");
         for (answer, json) in [
             (Replayed::Absorbed, r#"{"outcome":"absorbed"}"#),
             (Replayed::DeadBefore, r#"{"outcome":"dead_before"}"#),

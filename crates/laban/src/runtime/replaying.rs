@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
-use laban_wire::{Replay, Replayed, TRACEPARENT};
+use laban_wire::{ReplayRequest, Replayed, TRACEPARENT};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -76,7 +76,7 @@ impl Replaying {
                 continue;
             }
             let service = &one.core.service;
-            let subject = Replay::subject(service, &one.handler);
+            let subject = ReplayRequest::subject(service, &one.handler);
             all.push(client.queue_subscribe(subject, service.to_string()).await?);
         }
         Ok(select_all(all))
@@ -135,12 +135,12 @@ impl Replaying {
     async fn replay(
         &self,
         handler: &str,
-        asked: &Replay,
+        asked: &ReplayRequest,
         headers: &HeaderMap,
         answers: &Answers,
     ) -> Result<(), Replayed> {
         let refused = |error: String| Replayed::Refused { error };
-        let Replay { stream, seq, .. } = asked;
+        let ReplayRequest { stream, seq, .. } = asked;
         let of = || self.handlings.iter().filter(|one| *one.handler == *handler);
         // Nothing is read for a handler but what it may be delivered.
         let any = of().find(|one| *home_of(&one.event) == **stream);
@@ -189,9 +189,9 @@ impl Replaying {
     }
 }
 
-fn read(request: &[u8]) -> Result<Replay, String> {
-    if request.len() > Replay::MAX_BYTES {
-        return Err(format!("a request has at most {} bytes", Replay::MAX_BYTES));
+fn read(request: &[u8]) -> Result<ReplayRequest, String> {
+    if request.len() > ReplayRequest::MAX_BYTES {
+        return Err(format!("a request has at most {} bytes", ReplayRequest::MAX_BYTES));
     }
     serde_json::from_slice(request).map_err(|error| format!("not a request: {error}"))
 }

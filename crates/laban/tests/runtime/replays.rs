@@ -8,7 +8,7 @@ use async_nats::HeaderMap;
 use futures_util::StreamExt as _;
 use laban::{Cause, EventId, Failure, Handler as _, Retry, State};
 use laban_testkit::wait;
-use laban_wire::{Replay, Replayed};
+use laban_wire::{ReplayRequest, Replayed};
 
 use crate::bench::*;
 use crate::deadlines::{Answered, give_up};
@@ -53,12 +53,12 @@ async fn refuse(_: OrderPlaced) -> Result<(), Failure> {
     Err(Failure::reject("never"))
 }
 
-fn placed(seq: u64) -> Replay {
-    Replay { stream: "ORDER".to_owned(), seq, attempt: 1 }
+fn placed(seq: u64) -> ReplayRequest {
+    ReplayRequest { stream: "ORDER".to_owned(), seq, attempt: 1 }
 }
 
 /// What a handler answers, once somebody does.
-async fn ask(bench: &Bench, to: &str, request: &Replay) -> Replayed {
+async fn ask(bench: &Bench, to: &str, request: &ReplayRequest) -> Replayed {
     ask_raw(bench, to, &serde_json::to_vec(request).unwrap()).await
 }
 
@@ -191,7 +191,7 @@ async fn without_a_fence_it_runs_each_time_and_attempts_are_counted_by_whoever_a
     bank.closed.store(true, Ordering::Relaxed);
     let first = ask(&bench, "sales.note", &placed(1)).await;
     assert!(matches!(first, Replayed::Retrying { .. }), "{first:?}");
-    let second = ask(&bench, "sales.note", &Replay { attempt: 2, ..placed(1) }).await;
+    let second = ask(&bench, "sales.note", &ReplayRequest { attempt: 2, ..placed(1) }).await;
     assert_eq!(second, Replayed::Dead { reason: "exhausted".into(), error: "no ink".into() });
     assert_eq!(names(&bench.records("sales", "4711").await), ["_dead"]);
 }
@@ -233,9 +233,9 @@ async fn what_makes_no_sense_is_refused_and_stops_nothing() {
     bench.until_records("payment", "4711", 1).await;
     bench.publish_raw("order.cancelled", "4711", HeaderMap::new(), b"{}").await;
     bench.publish_raw("order.placed", "junk", laban_headers("id=junk"), b"{}").await;
-    let large = format!(r#"{{"stream":"{}","seq":1}}"#, "X".repeat(Replay::MAX_BYTES));
-    let of = |stream: &str, seq| Replay { stream: stream.to_owned(), ..placed(seq) };
-    let json = |request: Replay| serde_json::to_vec(&request).unwrap();
+    let large = format!(r#"{{"stream":"{}","seq":1}}"#, "X".repeat(ReplayRequest::MAX_BYTES));
+    let of = |stream: &str, seq| ReplayRequest { stream: stream.to_owned(), ..placed(seq) };
+    let json = |request: ReplayRequest| serde_json::to_vec(&request).unwrap();
     for (request, why) in [
         (b"{".to_vec(), "not a request"),
         (br#"{"stream":"ORDER","seq":-1}"#.to_vec(), "not a request"),
