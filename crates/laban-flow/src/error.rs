@@ -34,6 +34,15 @@ pub enum Error {
         /// What it says.
         found: String,
     },
+    /// There is nothing to read at all.
+    #[error("no service has a home stream there: is this the right broker, and the right account?")]
+    NoHomes,
+    /// What is selected cannot be meant.
+    #[error("{reason}")]
+    Selection {
+        /// Why not, and what could be.
+        reason: String,
+    },
     /// A home stream could not be read to its end.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -18,6 +18,7 @@ mod overdue;
 mod reactions;
 mod read;
 mod records;
+pub mod replay;
 mod standing;
 mod state;
 mod step;

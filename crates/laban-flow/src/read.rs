@@ -76,7 +76,7 @@ pub(crate) async fn records_of(reader: &FlowReader, mesh: &Mesh, flow: &FlowId) 
 
 /// The subject tokens under which a flow is looked for: its own, and its bare key where that is a token but no flow's. Messages
 /// there are no events, for their key is not escaped; a plain client may have meant this flow all the same.
-fn tokens(flow: &FlowId) -> Vec<String> {
+pub(crate) fn tokens(flow: &FlowId) -> Vec<String> {
     let key = flow.key();
     let is_token =
         !key.contains(|c: char| matches!(c, '.' | '*' | '>') || c.is_whitespace() || c.is_control());

@@ -27,6 +27,11 @@ impl Live {
         Ok(Self { js: jetstream::new(client.clone()), client, broker })
     }
 
+    /// One more connection.
+    pub(crate) async fn connect(&self) -> Outcome<async_nats::Client> {
+        Ok(async_nats::connect(self.broker.url()).await?)
+    }
+
     /// A broker with the home streams and consumers of these reactions.
     pub(crate) async fn with(reactions: &[Declared]) -> Outcome<Self> {
         let live = Self::start().await?;

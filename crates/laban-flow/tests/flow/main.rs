@@ -14,5 +14,6 @@ mod ocel;
 mod order;
 mod overdue;
 mod read;
+mod replay;
 mod state;
 mod tree;

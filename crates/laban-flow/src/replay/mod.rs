@@ -1,0 +1,86 @@
+//! History read again: what is selected, how much it is, and its records in causal order.
+
+mod merge;
+mod plan;
+mod position;
+mod record;
+mod selection;
+mod source;
+
+use std::time::Duration;
+
+use async_nats::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use plan::{Part, Plan};
+pub use record::Record;
+pub use selection::Selection;
+
+use crate::Error;
+use merge::Merge;
+use source::{Batch, Source};
+
+/// Batches that wait between a stream's reader and the merge.
+const BATCHES: usize = 2;
+/// How long a reader may take to take leave of the broker.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// The selected records, each after what its stream held before it and after its cause.
+///
+/// The cause comes first if it is selected, and among the next 2,048 records (or 4 MiB) of its stream when it is its
+/// effect's turn. Where causes say nothing, streams are merged by the broker's timestamps. So the clocks of two brokers put an
+/// effect before its cause only when they differ by more than the time that those records span.
+///
+/// Memory is bounded by that look-ahead and what is on its way from the broker: some MiB for each stream.
+///
+/// Read by consumers of its own that forget themselves; live consumers are not touched. [`close`](Self::close) takes them
+/// away at once.
+#[derive(Debug)]
+pub struct Replay {
+    lanes: Vec<mpsc::Receiver<Batch>>,
+    merge: Merge<Record>,
+    events_only: bool,
+    readers: JoinSet<()>,
+}
+
+impl Replay {
+    fn begin(plan: &Plan, client: &Client, bulk: &Client) -> Self {
+        let (mut lanes, mut readers) = (Vec::new(), JoinSet::new());
+        for part in plan.parts.iter().filter(|part| part.records > 0) {
+            let (sender, receiver) = mpsc::channel(BATCHES);
+            readers.spawn(Source::new(part, client, bulk).run(sender));
+            lanes.push(receiver);
+        }
+        let merge = Merge::new(lanes.len());
+        Self { lanes, merge, events_only: plan.events_only, readers }
+    }
+
+    /// The next record; nothing when that was all.
+    ///
+    /// # Errors
+    /// When a stream cannot be read on.
+    pub async fn next(&mut self) -> Result<Option<Record>, Error> {
+        loop {
+            while let Some(lane) = self.merge.hungry() {
+                match self.lanes[lane].recv().await {
+                    Some(Ok(batch)) => self.merge.add(lane, batch),
+                    Some(Err(error)) => return Err(error),
+                    None => self.merge.end(lane),
+                }
+            }
+            match self.merge.take() {
+                Some(record) if self.events_only && record.is_system() => {}
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// Ends, and leaves nothing behind on the broker.
+    pub async fn close(mut self) {
+        self.lanes.clear();
+        let all = async { while self.readers.join_next().await.is_some() {} };
+        // What is left then, the broker forgets by itself.
+        let _ = tokio::time::timeout(LEAVE, all).await;
+    }
+}

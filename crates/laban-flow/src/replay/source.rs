@@ -1,0 +1,299 @@
+//! One stream, read forwards by a consumer of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::{Client, StatusCode, Subscriber};
+use futures_util::{FutureExt as _, StreamExt as _};
+use laban_wire::{FlowReader, Stored, error_chain};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use super::plan::{context, reading_consumer};
+use super::position::Position;
+use super::{Part, Record};
+use crate::Error;
+
+/// Records in order, or why there are no more.
+pub(super) type Batch = Result<Vec<Record>, Error>;
+
+/// Records asked for at a time; asked again when half of them are there.
+const PULL: usize = 1_000;
+/// Bytes asked for at a time, unless one message may be larger.
+const PULL_BYTES: usize = 8 << 20;
+/// Records handed on at a time.
+const BATCH: usize = 256;
+/// How long the broker keeps a request.
+const EXPIRES: Duration = Duration::from_secs(10);
+/// How often it says that it does.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Without a sign of life for so long, what was asked for is lost.
+const SILENCE: Duration = Duration::from_secs(4);
+/// How often nothing is to be had in any way before that is an error.
+const FRUITLESS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Reads the range of one stream.
+pub(super) struct Source {
+    part: Part,
+    stream: Arc<str>,
+    js: Context,
+    bulk: Client,
+    leader: FlowReader,
+    /// Everything below this sequence has been handed on.
+    next: u64,
+}
+
+/// How a consumer's part in it ended.
+enum End {
+    /// All of the range was read.
+    Whole,
+    /// Nobody wants any more.
+    Unwanted,
+    /// It cannot be read on like this.
+    Broken(String),
+}
+
+impl Source {
+    pub(super) fn new(part: &Part, client: &Client, bulk: &Client) -> Self {
+        Self {
+            part: part.clone(),
+            stream: part.stream.as_str().into(),
+            js: context(client),
+            bulk: bulk.clone(),
+            leader: FlowReader::new(client.clone()),
+            next: part.first,
+        }
+    }
+
+    /// Until all was read, or nobody listens any more.
+    pub(super) async fn run(mut self, out: mpsc::Sender<Batch>) {
+        let mut fruitless = 0;
+        loop {
+            let before = self.next;
+            let mut reason = match self.by_consumer(&out).await {
+                Ok(End::Whole | End::Unwanted) => return,
+                Ok(End::Broken(reason)) => Error::Broker { what: self.what(), reason },
+                Err(error) => error,
+            };
+            if self.next > before {
+                fruitless = 0;
+                continue;
+            }
+            // Nothing came: the next message may be one that no client library can read. The leader tells it as JSON; the
+            // more the longer nothing else comes.
+            match self.by_leader(1 << fruitless.min(10), &out).await {
+                Ok(End::Whole | End::Unwanted) => return,
+                Ok(End::Broken(_)) => fruitless += 1,
+                Err(error) => reason = error,
+            }
+            if self.next == before {
+                fruitless += 1;
+                if fruitless >= FRUITLESS {
+                    let _ = out.send(Err(reason)).await;
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = out.closed() => return,
+                }
+            }
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("the records of stream {} from {} on", self.part.stream, self.next)
+    }
+
+    async fn by_consumer(&mut self, out: &mpsc::Sender<Batch>) -> Result<End, Error> {
+        let failed = |what: String, reason: String| Error::Broker { what, reason };
+        let (name, pending) =
+            reading_consumer(&self.js, &self.part.stream, &self.part.filters, self.next).await?;
+        let inbox = self.bulk.new_inbox();
+        let end = match self.bulk.subscribe(inbox.clone()).await {
+            Ok(answers) => {
+                let mut pull =
+                    Pull { subject: self.pull_subject(&name), inbox, answers, open: 0, delivered: 0 };
+                self.pull(&mut pull, pending, out).await
+            }
+            Err(error) => Err(failed(self.what(), error_chain(&error))),
+        };
+        // If this fails, it is forgotten by itself.
+        let _ = self.js.delete_consumer_from_stream(&name, &self.part.stream).await;
+        end
+    }
+
+    fn pull_subject(&self, consumer: &str) -> String {
+        format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", self.part.stream)
+    }
+
+    async fn pull(
+        &mut self,
+        pull: &mut Pull,
+        mut pending: u64,
+        out: &mpsc::Sender<Batch>,
+    ) -> Result<End, Error> {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            if pending == 0 && self.is_whole().await? {
+                return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Whole));
+            }
+            if pull.open < PULL / 2 {
+                pull.ask(&self.bulk).await?;
+            }
+            let mut come = tokio::select! {
+                answer = tokio::time::timeout(SILENCE, pull.answers.next()) => match answer {
+                    Ok(answer) => answer,
+                    Err(_) => return Ok(End::Broken(format!("nothing within {} s", SILENCE.as_secs()))),
+                },
+                () = out.closed() => return Ok(End::Unwanted),
+            };
+            if come.is_none() {
+                return Ok(End::Broken("the subscription ended".to_owned()));
+            }
+            while let Some(answer) = come {
+                match pull.take(answer) {
+                    Come::Record(position, message) => {
+                        if position.seq > self.part.last {
+                            return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Whole));
+                        }
+                        pending = position.pending;
+                        batch.push(self.record(position, message)?);
+                        self.next = position.seq + 1;
+                    }
+                    Come::Nothing => {}
+                    Come::End(reason) => {
+                        return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Broken(reason)));
+                    }
+                }
+                if batch.len() >= BATCH {
+                    break;
+                }
+                come = pull.answers.next().now_or_never().flatten();
+            }
+            if let Some(end) = self.hand_on(&mut batch, out).await {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Whether nothing of the range is left; a consumer may be on a replica that lags behind, so the leader is asked.
+    async fn is_whole(&self) -> Result<bool, Error> {
+        if self.next > self.part.last {
+            return Ok(true);
+        }
+        for filter in &self.part.filters {
+            let next = self.leader.leader_next(&self.part.stream, filter, self.next).await?;
+            if next.is_some_and(|stored| stored.seq <= self.part.last) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hands on what there is; says so when nobody wants it.
+    async fn hand_on(&self, batch: &mut Vec<Record>, out: &mpsc::Sender<Batch>) -> Option<End> {
+        if batch.is_empty() {
+            return None;
+        }
+        let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
+        out.send(Ok(full)).await.err().map(|_| End::Unwanted)
+    }
+
+    fn record(&self, position: Position, message: async_nats::Message) -> Result<Record, Error> {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(position.nanos.into())
+            .map_err(|error| Error::Broker { what: self.what(), reason: error.to_string() })?;
+        Ok(Record::from(Stored {
+            stream: Arc::clone(&self.stream),
+            seq: position.seq,
+            at,
+            subject: message.subject.into_string(),
+            headers: message.headers.unwrap_or_default(),
+            malformed: None,
+            payload: message.payload,
+        }))
+    }
+
+    /// At most so many records, one by one.
+    async fn by_leader(&mut self, most: usize, out: &mpsc::Sender<Batch>) -> Result<End, Error> {
+        for _ in 0..most {
+            let mut found: Option<Stored> = None;
+            for filter in &self.part.filters {
+                let next = self.leader.leader_next(&self.part.stream, filter, self.next).await?;
+                found = found.into_iter().chain(next).min_by_key(|stored| stored.seq);
+            }
+            let Some(stored) = found.filter(|stored| stored.seq <= self.part.last) else {
+                return Ok(End::Whole);
+            };
+            self.next = stored.seq + 1;
+            if let Some(end) = self.hand_on(&mut vec![Record::from(stored)], out).await {
+                return Ok(end);
+            }
+        }
+        Ok(End::Broken(String::new()))
+    }
+}
+
+/// What is asked of one consumer, and what it has answered.
+struct Pull {
+    subject: String,
+    inbox: String,
+    answers: Subscriber,
+    /// Records asked for that have not come.
+    open: usize,
+    /// Records that have come.
+    delivered: u64,
+}
+
+enum Come {
+    Record(Position, async_nats::Message),
+    /// A word on a request.
+    Nothing,
+    /// No more will come.
+    End(String),
+}
+
+impl Pull {
+    async fn ask(&mut self, client: &Client) -> Result<(), Error> {
+        let bytes = PULL_BYTES.max(2 * client.server_info().max_payload);
+        let request = serde_json::json!({
+            "batch": PULL,
+            "max_bytes": bytes,
+            "expires": u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX),
+            "idle_heartbeat": u64::try_from(HEARTBEAT.as_nanos()).unwrap_or(u64::MAX),
+        });
+        let (subject, inbox) = (self.subject.clone(), self.inbox.clone());
+        client
+            .publish_with_reply(subject, inbox, request.to_string().into())
+            .await
+            .map_err(|error| Error::Broker { what: "records".to_owned(), reason: error_chain(&error) })?;
+        self.open += PULL;
+        Ok(())
+    }
+
+    fn take(&mut self, answer: async_nats::Message) -> Come {
+        // A stored message may carry a status line of its own.
+        if let Some(position) = answer.reply.as_deref().and_then(Position::of) {
+            self.open = self.open.saturating_sub(1);
+            self.delivered += 1;
+            // What was on its way over a connection that broke is lost.
+            if position.delivery != self.delivered {
+                return Come::End(format!("delivery {} is lost", self.delivered));
+            }
+            return Come::Record(position, answer);
+        }
+        let said = answer.description.as_deref().unwrap_or_default();
+        match answer.status {
+            Some(StatusCode::IDLE_HEARTBEAT) => Come::Nothing,
+            Some(status) if status.as_u16() == 408 || said.contains("MaxBytes") => {
+                let unused = answer.headers.as_ref().and_then(|h| h.get("Nats-Pending-Messages"));
+                let unused = unused.and_then(|n| n.as_str().parse().ok()).unwrap_or(self.open);
+                self.open = self.open.saturating_sub(unused);
+                Come::Nothing
+            }
+            Some(status) => Come::End(format!("{status} {said}")),
+            None => Come::End("a message that no consumer delivered".to_owned()),
+        }
+    }
+}
