@@ -8,6 +8,7 @@ mod dev;
 mod failure;
 mod flow;
 mod map;
+mod replay;
 mod terminal;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     Check(check::Args),
     Dead(dead::Args),
+    Replay(replay::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             Command::Map(args) => map::run(args, &cli.connection).await,
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
+            Command::Replay(args) => replay::run(args, &cli.connection).await,
         }
     });
     // A download that was given up must not be waited for.

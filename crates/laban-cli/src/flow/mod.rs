@@ -16,7 +16,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
-use period::Period;
+pub(crate) use moment::Moment;
+pub(crate) use period::Period;
 
 use crate::failure::{self, Failure};
 use crate::{Connection, terminal};

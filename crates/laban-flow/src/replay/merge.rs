@@ -49,7 +49,11 @@ impl<T: Entry> Merge<T> {
         let lane = || Lane { ahead: VecDeque::new(), bytes: 0, ended: false };
         // One stream has an order of its own.
         let look_ahead = if lanes == 1 { 1 } else { look_ahead };
-        Self { lanes: std::iter::repeat_with(lane).take(lanes).collect(), waiting: HashMap::new(), look_ahead }
+        Self {
+            lanes: std::iter::repeat_with(lane).take(lanes).collect(),
+            waiting: HashMap::new(),
+            look_ahead,
+        }
     }
 
     /// A lane of which too little is known to give anything out.
@@ -95,7 +99,8 @@ impl<T: Entry> Merge<T> {
 
     /// The earliest lane; or the one that its head waits for, or the one that that one's head waits for, and so on.
     fn next_lane(&self) -> Option<usize> {
-        let heads = self.lanes.iter().enumerate().filter_map(|(lane, one)| Some((one.ahead.front()?.at(), lane)));
+        let heads =
+            self.lanes.iter().enumerate().filter_map(|(lane, one)| Some((one.ahead.front()?.at(), lane)));
         let (_, earliest) = heads.min()?;
         let mut lane = earliest;
         // No chain of waiting is longer than there are lanes, unless ids were forged to wait for each other.
@@ -187,7 +192,8 @@ mod tests {
     #[test]
     fn a_cause_comes_first_against_the_clocks() {
         // The second stream's clock is ten seconds behind: its effect seems to be before its cause.
-        let (causes, effects) = ([One(10, 1, 0), One(11, 2, 0), One(12, 3, 0)], [One(1, 11, 2), One(4, 12, 3)]);
+        let (causes, effects) =
+            ([One(10, 1, 0), One(11, 2, 0), One(12, 3, 0)], [One(1, 11, 2), One(4, 12, 3)]);
         assert_eq!(merged(&[&causes, &effects], 10), [1, 2, 11, 3, 12]);
         assert_eq!(merged(&[&effects, &causes], 10), [1, 2, 11, 3, 12]);
     }

@@ -4,6 +4,7 @@ mod merge;
 mod plan;
 mod position;
 mod record;
+pub mod run;
 mod selection;
 mod source;
 
