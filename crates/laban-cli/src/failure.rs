@@ -53,7 +53,11 @@ impl From<ConnectError> for Failure {
 
 impl From<laban_flow::Error> for Failure {
     fn from(error: laban_flow::Error) -> Self {
-        Self::Broker(error.to_string())
+        match error {
+            laban_flow::Error::Selection { .. } => Self::Usage(error.to_string()),
+            laban_flow::Error::NoHomes => Self::NotDone(error.to_string()),
+            _ => Self::Broker(error.to_string()),
+        }
     }
 }
 

@@ -11,8 +11,13 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 
 /// The same; says whether anybody still reads.
 pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
+    write_on(text.as_bytes())
+}
+
+/// The same for what is text already.
+pub(crate) fn write_on(text: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::NotDone(format!("cannot write to standard output: {e}"))),
         Ok(()) => Ok(true),

@@ -2,7 +2,7 @@
 
 mod parts;
 mod place;
-mod signals;
+pub(crate) mod signals;
 
 use std::path::PathBuf;
 

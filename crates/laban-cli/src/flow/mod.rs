@@ -4,8 +4,8 @@ mod columns;
 mod export;
 mod jaeger;
 mod list;
-mod moment;
-mod period;
+pub(crate) mod moment;
+pub(crate) mod period;
 mod show;
 mod traced;
 mod watch;
@@ -16,8 +16,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
-pub(crate) use moment::Moment;
-pub(crate) use period::Period;
+
+use period::Period;
 
 use crate::failure::{self, Failure};
 use crate::{Connection, terminal};

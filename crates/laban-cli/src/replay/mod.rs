@@ -1,13 +1,18 @@
 //! `laban replay`: history read again.
 
+mod pace;
+mod player;
+mod report;
 mod run;
+mod selection;
+mod view;
 
 use clap::Subcommand;
 
 use crate::Connection;
 use crate::failure::{self, Failure};
 
-/// Look at history again, or run it again
+/// Read history again: look at it as it went, or hand it to a service again
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -17,11 +22,14 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     #[command(after_help = failure::EXIT_CODES)]
+    View(view::Args),
+    #[command(after_help = failure::EXIT_CODES)]
     Run(run::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
+        Command::View(args) => view::run(args, connection).await,
         Command::Run(args) => run::run(args, connection).await,
     }
 }

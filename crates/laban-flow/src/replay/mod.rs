@@ -1,5 +1,7 @@
 //! History read again: what is selected, how much it is, and its records in causal order.
 
+mod json;
+mod line;
 mod merge;
 mod plan;
 mod position;
@@ -7,16 +9,20 @@ mod record;
 pub mod run;
 mod selection;
 mod source;
+#[cfg(test)]
+mod testing;
+mod totals;
 
 use std::time::Duration;
 
 use async_nats::Client;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::task::JoinSet;
 
 pub use plan::{Part, Plan};
 pub use record::Record;
 pub use selection::Selection;
+pub use totals::{Count, Totals};
 
 use crate::Error;
 use merge::Merge;
@@ -45,6 +51,13 @@ pub struct Replay {
     readers: JoinSet<()>,
 }
 
+enum Ready {
+    Record(Record),
+    /// This lane must be heard first.
+    Waits(usize),
+    All,
+}
+
 impl Replay {
     fn begin(plan: &Plan, client: &Client, bulk: &Client) -> Self {
         let (mut lanes, mut readers) = (Vec::new(), JoinSet::new());
@@ -57,22 +70,55 @@ impl Replay {
         Self { lanes, merge, events_only: plan.events_only, readers }
     }
 
-    /// The next record; nothing when that was all.
+    /// The next record; nothing when that was all. Cancelled, it loses none.
     ///
     /// # Errors
     /// When a stream cannot be read on.
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
-            while let Some(lane) = self.merge.hungry() {
-                match self.lanes[lane].recv().await {
-                    Some(Ok(batch)) => self.merge.add(lane, batch),
-                    Some(Err(error)) => return Err(error),
+            match self.ready()? {
+                Ready::Record(record) => return Ok(Some(record)),
+                Ready::Waits(lane) => match self.lanes[lane].recv().await {
+                    Some(batch) => self.merge.add(lane, batch?),
                     None => self.merge.end(lane),
+                },
+                Ready::All => {
+                    // What a reader that panicked did not read is not the end of the stream.
+                    while let Some(read) = self.readers.join_next().await {
+                        let failed = |reason: String| Error::Broker { what: "records".to_owned(), reason };
+                        read.map_err(|error| failed(error.to_string()))?;
+                    }
+                    return Ok(None);
                 }
+            }
+        }
+    }
+
+    /// The next record, if it is there already.
+    ///
+    /// # Errors
+    /// When a stream cannot be read on.
+    pub fn try_next(&mut self) -> Result<Option<Record>, Error> {
+        Ok(match self.ready()? {
+            Ready::Record(record) => Some(record),
+            Ready::Waits(_) | Ready::All => None,
+        })
+    }
+
+    fn ready(&mut self) -> Result<Ready, Error> {
+        loop {
+            if let Some(lane) = self.merge.hungry() {
+                match self.lanes[lane].try_recv() {
+                    Ok(batch) => self.merge.add(lane, batch?),
+                    Err(TryRecvError::Empty) => return Ok(Ready::Waits(lane)),
+                    Err(TryRecvError::Disconnected) => self.merge.end(lane),
+                }
+                continue;
             }
             match self.merge.take() {
                 Some(record) if self.events_only && record.is_system() => {}
-                next => return Ok(next),
+                Some(record) => return Ok(Ready::Record(record)),
+                None => return Ok(Ready::All),
             }
         }
     }

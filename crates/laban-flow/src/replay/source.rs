@@ -285,10 +285,14 @@ impl Pull {
         }
         let said = answer.description.as_deref().unwrap_or_default();
         match answer.status {
-            Some(StatusCode::IDLE_HEARTBEAT) => Come::Nothing,
+            // The broker may go on over a new connection and know nothing of what the old one took with it.
+            Some(StatusCode::IDLE_HEARTBEAT) => match number(&answer, "Nats-Last-Consumer") {
+                Some(last) if last != self.delivered => Come::End(format!("delivery {last} is lost")),
+                _ => Come::Nothing,
+            },
             Some(status) if status.as_u16() == 408 || said.contains("MaxBytes") => {
-                let unused = answer.headers.as_ref().and_then(|h| h.get("Nats-Pending-Messages"));
-                let unused = unused.and_then(|n| n.as_str().parse().ok()).unwrap_or(self.open);
+                let unused = number(&answer, "Nats-Pending-Messages");
+                let unused = unused.map_or(self.open, |n| usize::try_from(n).unwrap_or(usize::MAX));
                 self.open = self.open.saturating_sub(unused);
                 Come::Nothing
             }
@@ -296,4 +300,8 @@ impl Pull {
             None => Come::End("a message that no consumer delivered".to_owned()),
         }
     }
+}
+
+fn number(answer: &async_nats::Message, header: &str) -> Option<u64> {
+    answer.headers.as_ref()?.get(header)?.as_str().parse().ok()
 }

@@ -40,7 +40,7 @@ const fn aim(
     Aim { what, scenario, measure, row, by, at_least, bound }
 }
 
-const AIMS: [Aim; 10] = [
+const AIMS: [Aim; 12] = [
     aim("flows/s by raw", ("chain", "flows_per_s"), ("laban", Some("raw")), true, 0.80),
     aim("flows/s by raw-otel", ("chain", "flows_per_s"), ("laban", Some("raw-otel")), true, 1.25),
     aim("flows/s by ruststream", ("chain", "flows_per_s"), ("laban", Some("ruststream")), true, 0.90),
@@ -75,6 +75,20 @@ const AIMS: [Aim; 10] = [
         ("1000000 retained", None),
         false,
         100.0,
+    ),
+    aim(
+        "records/s of all streams, by ordered consumers",
+        ("replay-view", "all_per_s"),
+        ("view", Some("ordered pull")),
+        true,
+        0.70,
+    ),
+    aim(
+        "records/s of one stream, by an ordered consumer",
+        ("replay-view", "one_per_s"),
+        ("view", Some("ordered pull")),
+        true,
+        0.70,
     ),
 ];
 

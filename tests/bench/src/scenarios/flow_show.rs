@@ -17,7 +17,7 @@ use crate::report::Scenario;
 use crate::stats::percentile;
 
 /// A flow: an event of each of these services, each the cause of the next.
-const EVENTS: [(&str, &str, &str); 5] = [
+pub(super) const EVENTS: [(&str, &str, &str); 5] = [
     ("order", "placed", ""),
     ("payment", "captured", "charge"),
     ("inventory", "reserved", "reserve"),
@@ -72,7 +72,7 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
 }
 
 /// All events, in the order in which so many flows under way would have them.
-async fn load(broker: &Broker, flows: u64) -> Result<()> {
+pub(super) async fn load(broker: &Broker, flows: u64) -> Result<()> {
     let client = async_nats::connect(broker.url()).await.doing("connect")?;
     let js = jetstream::new(client.clone());
     for (service, ..) in EVENTS {

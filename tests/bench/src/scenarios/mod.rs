@@ -8,6 +8,7 @@ mod growth;
 mod headers;
 mod latency;
 mod rates;
+mod replay_view;
 mod startup;
 mod steady;
 
@@ -41,6 +42,8 @@ pub(crate) enum Name {
     Allocations,
     /// Reading one flow of many.
     FlowShow,
+    /// Reading history in causal order.
+    ReplayView,
 }
 
 /// What all scenarios are told.
@@ -126,6 +129,7 @@ pub(crate) async fn run(name: Name, plan: &Plan, progress: Progress) -> Result<S
         Name::Growth => growth::run(plan, progress).await,
         Name::Allocations => allocations::run(plan, progress).await,
         Name::FlowShow => flow_show::run(plan, progress).await,
+        Name::ReplayView => replay_view::run(plan, progress).await,
     };
     measured.map(Scenario::finished)
 }

@@ -1,6 +1,5 @@
 //! `laban replay run`: history handed to a running service again.
 
-mod range;
 mod report;
 
 use std::io::IsTerminal as _;
@@ -9,9 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
 use laban_flow::replay::run::{Pace, Run, Totals};
 use laban_wire::ServiceName;
+use time::OffsetDateTime;
 
-use self::range::Range;
-use crate::flow::Period;
+use super::selection::SelectionArgs;
+use crate::dev::signals::Signals;
+use crate::flow::period::Period;
 use crate::{Connection, Failure, terminal};
 
 /// Hand history to a running service again; what took effect before is absorbed
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     handler: Option<String>,
     #[command(flatten)]
-    range: Range,
+    selection: SelectionArgs,
     /// How many requests are in flight at a time; with 1 the order is kept strictly
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     window: u16,
@@ -59,7 +60,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
-    let selection = args.range.selection(&mesh);
+    let selection = args.selection.selection(mesh.now().unwrap_or_else(OffsetDateTime::now_utc));
     let run = Run::plan(&client, &mesh, &args.service, args.handler.as_deref(), &selection).await?;
     let announced = report::plan(&args.service, &run);
     if args.dry_run {
@@ -86,6 +87,7 @@ async fn until_done(
     (client, bulk): (&async_nats::Client, &async_nats::Client),
     pace: &Pace,
 ) -> Result<Totals, Failure> {
+    let mut signals = Signals::listen()?;
     let bar = bar(run.requests());
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
@@ -99,7 +101,7 @@ async fn until_done(
     let totals = loop {
         tokio::select! {
             totals = &mut running => break totals?,
-            _ = tokio::signal::ctrl_c() => match tell.take() {
+            () = signals.next() => match tell.take() {
                 Some(tell) => {
                     let _ = tell.send(());
                     bar.suspend(|| terminal::say("finishing what is in flight; Ctrl-C again leaves it"));
