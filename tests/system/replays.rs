@@ -7,9 +7,10 @@ use std::time::Duration;
 use demo::orders::{Placed, Plan, place};
 use demo::{History, Progress, Service, Settings, program};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use laban_testkit::wait;
-use laban_tests::{Outcome, Shop, note};
+use laban_tests::{Failure, Outcome, Shop, note};
 use laban_wire::FlowId;
 use serde_json::Value;
 use shop::sales::CustomerSales;
@@ -55,6 +56,13 @@ async fn replay(shop: &Shop, service: &str, range: &[&str]) -> Outcome<Said> {
         "{service}: all is accounted for: {said:?}"
     );
     Ok(said)
+}
+
+/// The same for all services at once.
+async fn replay_all(shop: &Shop, range: &[&str]) -> Outcome<BTreeMap<Service, Said>> {
+    let all = Service::ALL
+        .map(async |service| Ok::<_, Failure>((service, replay(shop, service.name(), range).await?)));
+    Ok(try_join_all(all).await?.into_iter().collect())
 }
 
 /// Places orders at a steady rate until told to stop. Says which, and what was answered.
@@ -126,19 +134,16 @@ async fn the_whole_history_twice_while_orders_go_on_changes_nothing() -> Outcome
     let (stop, stopped) = watch::channel(false);
     let replays = async {
         // The first time what was there before, which can be counted; the second time all there is by then.
-        let mut said = BTreeMap::new();
-        for service in Service::ALL {
-            said.insert(service, replay(&shop, service.name(), &["--until", &until]).await?);
+        let said = replay_all(&shop, &["--until", &until]).await?;
+        let again = replay_all(&shop, &[]).await?;
+        for (service, first) in &said {
+            for what in ["messages", "absorbed"] {
+                assert!(again[service].sum(what) >= first.sum(what), "{service:?} {what}: {again:?}");
+            }
         }
-        let mut absorbed_again = 0;
-        for service in Service::ALL {
-            let again = replay(&shop, service.name(), &[]).await?;
-            let whole = [said[&service].sum("messages"), said[&service].sum("absorbed")];
-            assert!(again.sum("messages") >= whole[0] && again.sum("absorbed") >= whole[1], "{again:?}");
-            absorbed_again += again.sum("absorbed");
-        }
+        let absorbed_again: u64 = again.values().map(|said| said.sum("absorbed")).sum();
         let _ = stop.send(true);
-        Ok::<_, laban_tests::Failure>((said, absorbed_again))
+        Ok::<_, Failure>((said, absorbed_again))
     };
     let (more, said) = tokio::join!(place_steadily(&shop, 72, stopped), replays);
     let ((more, more_placed), (said, absorbed_again)) = (more?, said?);
@@ -239,7 +244,7 @@ async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
     let replays = async {
         let said = replay(&shop, "sales", &[]).await?;
         let _ = stop.send(true);
-        Ok::<_, laban_tests::Failure>(said)
+        Ok::<_, Failure>(said)
     };
     let (more, said) = tokio::join!(place_steadily(&shop, 74, stopped), replays);
     let ((more, more_placed), said) = (more?, said?);
@@ -266,5 +271,48 @@ async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
     replay(&shop, "sales", &[]).await?;
     until_reported(&shop, &report).await?;
     assert_eq!(over.audit.flows as u64, report.iter().map(|of| of.orders).sum::<u64>());
+    Ok(())
+}
+
+/// Waits until a handler has been asked so many times more.
+async fn until_asked(client: &async_nats::Client, handler: &str, times: usize) -> Outcome {
+    // A copy of each request: whoever is in the queue group gets it all the same.
+    let mut requests = client.subscribe(format!("_replay.{handler}")).await?;
+    for _ in 0..times {
+        tokio::time::timeout(PATIENCE, requests.next()).await?.ok_or("the subscription ended")?;
+    }
+    // With a listener there it would never be nobody who is asked.
+    requests.unsubscribe().await?;
+    Ok(client.flush().await?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_goes_on_after_the_service_was_killed_and_the_broker_was() -> Outcome {
+    let mut shop = Shop::open().await?;
+    let plan = Plan::plain(100, 75);
+    let placed = shop.place(&plan).await;
+    let before = shop.over(&plan, &placed).await?;
+    before.assert_as_planned(&plan);
+    let client = shop.mesh.client().await?;
+    let mut command = tokio::process::Command::new(program("laban", "-p laban-cli")?);
+    command.args(["replay", "run", "--server", &shop.mesh.broker().url(), "--service", "payment", "--json"]);
+    // So slow that what follows comes in the middle of it.
+    command.args(["--handler", "charge", "--rate", "20", "--patience", "30s"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let replaying = command.spawn()?;
+    until_asked(&client, "payment.charge", 15).await?;
+    shop.mesh.kill_service(Service::Payment);
+    shop.mesh.start_service(Service::Payment)?;
+    until_asked(&client, "payment.charge", 15).await?;
+    shop.mesh.broker_mut().kill();
+    shop.mesh.broker_mut().start_again().await?;
+
+    let done = tokio::time::timeout(2 * PATIENCE, replaying.wait_with_output()).await??;
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said = Said(serde_json::from_slice(&done.stdout)?);
+    assert_eq!(said.of("charge", "absorbed"), 100, "{said:?}");
+    let after = shop.over(&plan, &placed).await?;
+    after.assert_as_planned(&plan);
+    assert_eq!(places(&after.history), places(&before.history), "not one record more");
     Ok(())
 }

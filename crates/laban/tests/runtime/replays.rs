@@ -58,7 +58,7 @@ fn placed(seq: u64) -> ReplayRequest {
 }
 
 /// What a handler answers, once somebody does.
-async fn ask(bench: &Bench, to: &str, request: &ReplayRequest) -> Replayed {
+pub(crate) async fn ask(bench: &Bench, to: &str, request: &ReplayRequest) -> Replayed {
     ask_raw(bench, to, &serde_json::to_vec(request).unwrap()).await
 }
 
@@ -358,4 +358,29 @@ async fn requests_are_answered_after_the_broker_was_away() {
     bench.broker.start_again().await.unwrap();
     assert_eq!(ask(&bench, "payment.charge", &placed(1)).await, Replayed::Absorbed);
     drop(order);
+}
+
+#[tokio::test]
+async fn a_service_that_may_not_subscribe_works_and_is_not_asked() {
+    let users = r#"
+        authorization { users = [
+            {user: boss, password: hush}
+            {user: payment, password: hush, permissions: {subscribe: {deny: ["_replay.>"]}}}
+        ] }"#;
+    let broker = laban_testkit::Broker::builder().config(users).start().await.unwrap();
+    let boss = async_nats::ConnectOptions::with_user_and_password("boss".into(), "hush".into());
+    let client = boss.connect(broker.url()).await.unwrap();
+    let bench = Bench { broker, client };
+    let as_user = |service: laban::Service, user: &str| {
+        service.setting("NATS_USER", user).setting("NATS_PASSWORD", "hush")
+    };
+    let _order = as_user(bench.service("order"), "boss").emits::<OrderPlaced>().start().await.unwrap();
+    let payment = bench.service("payment").state(Bank::default()).on(charge);
+    let payment = as_user(payment, "payment").start().await.unwrap();
+    bench.place("4711").await;
+    bench.until_records("payment", "4711", 1).await;
+    let nobody = bench.client.request("_replay.payment.charge", "{}".into()).await.unwrap_err();
+    assert_eq!(nobody.kind(), async_nats::client::RequestErrorKind::NoResponders);
+    payment.stop();
+    payment.wait().await.unwrap();
 }
