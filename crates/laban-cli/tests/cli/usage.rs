@@ -8,6 +8,7 @@ fn help_documents_the_exit_codes() -> Outcome {
         &["flow", "show", "--help"],
         &["map", "--help"],
         &["check", "--help"],
+        &["replay", "view", "--help"],
     ] {
         let (code, out, _) = outcome(&laban(args).output()?);
         assert_eq!(code, Some(0));
@@ -34,6 +35,8 @@ fn a_wrong_command_line_is_exit_code_2() -> Outcome {
         &["flow", "list", "--state", "asleep"],
         &["flow", "list", "--since", "yesterday"],
         &["flow", "list", "--after", "there"],
+        &["replay", "view", "--speed", "fast"],
+        &["replay", "view", "--event", "placed"],
         &["dev", "--port", "0", "--temporary", "--server", "nats://127.0.0.1:1"],
     ] {
         let (code, out, err) = outcome(&laban(args).output()?);
