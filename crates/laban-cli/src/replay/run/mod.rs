@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         let printed = if args.json { report::plan_json(&args.service, &run) } else { announced };
         return terminal::print(&printed);
     }
-    terminal::say(announced.trim_end());
+    terminal::say(&format!("laban: {}", announced.trim_end()));
     let pace = Pace { window: args.window.into(), rate: args.rate, patience: args.patience.0 };
     // What no client library can read takes the connection down over which it comes.
     let bulk = connection.connect().await?;
@@ -104,7 +104,7 @@ async fn until_done(
             () = signals.next() => match tell.take() {
                 Some(tell) => {
                     let _ = tell.send(());
-                    bar.suspend(|| terminal::say("finishing what is in flight; Ctrl-C again leaves it"));
+                    bar.suspend(|| terminal::say("laban: finishing what is in flight; Ctrl-C again leaves it"));
                 }
                 None => {
                     bar.finish_and_clear();

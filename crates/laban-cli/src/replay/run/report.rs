@@ -67,7 +67,7 @@ fn words(counts: &Counts) -> [(u64, &'static str); 12] {
         (counts.unreadable, "unreadable"),
         (counts.refused, "refused"),
         (counts.unanswered, "unanswered"),
-        (counts.failed_attempts, "attempts failed and made again"),
+        (counts.failed_attempts, "failed and retried"),
     ]
 }
 
@@ -106,7 +106,7 @@ pub(super) fn problems(service: &ServiceName, totals: &Totals) -> Vec<String> {
             ResumeAt::FromSeq(seq) => format!("--from-seq {seq}"),
             ResumeAt::Since(at) => format!("--since {}", at.format(&Rfc3339).unwrap_or_default()),
         };
-        lines.push(format!("to go on: the same command with {at}"));
+        lines.push(format!("laban: to go on: the same command with {at}"));
     }
     lines
 }
