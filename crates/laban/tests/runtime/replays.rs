@@ -298,7 +298,8 @@ async fn a_long_run_gives_signs_of_life_and_a_stop_waits_for_it() {
     payment.stop();
     gate.0.add_permits(1);
     payment.wait().await.unwrap();
-    while let answer = next().await {
+    loop {
+        let answer = next().await;
         if answer != Replayed::AtWork {
             assert_eq!(answer, Replayed::Emitted, "it was in hand when the service was told to stop");
             break;
