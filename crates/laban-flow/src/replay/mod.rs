@@ -13,6 +13,7 @@ mod source;
 mod testing;
 mod totals;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -51,13 +52,6 @@ pub struct Replay {
     readers: JoinSet<()>,
 }
 
-enum Ready {
-    Record(Record),
-    /// This lane must be heard first.
-    Waits(usize),
-    All,
-}
-
 impl Replay {
     fn begin(plan: &Plan, client: &Client, bulk: &Client) -> Self {
         let (mut lanes, mut readers) = (Vec::new(), JoinSet::new());
@@ -77,12 +71,12 @@ impl Replay {
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         loop {
             match self.ready()? {
-                Ready::Record(record) => return Ok(Some(record)),
-                Ready::Waits(lane) => match self.lanes[lane].recv().await {
+                ControlFlow::Break(Some(record)) => return Ok(Some(record)),
+                ControlFlow::Continue(lane) => match self.lanes[lane].recv().await {
                     Some(batch) => self.merge.add(lane, batch?),
                     None => self.merge.end(lane),
                 },
-                Ready::All => {
+                ControlFlow::Break(None) => {
                     // What a reader that panicked did not read is not the end of the stream.
                     while let Some(read) = self.readers.join_next().await {
                         let failed = |reason: String| Error::Broker { what: "records".to_owned(), reason };
@@ -100,25 +94,25 @@ impl Replay {
     /// When a stream cannot be read on.
     pub fn try_next(&mut self) -> Result<Option<Record>, Error> {
         Ok(match self.ready()? {
-            Ready::Record(record) => Some(record),
-            Ready::Waits(_) | Ready::All => None,
+            ControlFlow::Break(next) => next,
+            ControlFlow::Continue(_) => None,
         })
     }
 
-    fn ready(&mut self) -> Result<Ready, Error> {
+    /// What comes next: a record, or nothing any more; or the lane that must be heard first.
+    fn ready(&mut self) -> Result<ControlFlow<Option<Record>, usize>, Error> {
         loop {
             if let Some(lane) = self.merge.hungry() {
                 match self.lanes[lane].try_recv() {
                     Ok(batch) => self.merge.add(lane, batch?),
-                    Err(TryRecvError::Empty) => return Ok(Ready::Waits(lane)),
+                    Err(TryRecvError::Empty) => return Ok(ControlFlow::Continue(lane)),
                     Err(TryRecvError::Disconnected) => self.merge.end(lane),
                 }
                 continue;
             }
             match self.merge.take() {
                 Some(record) if self.events_only && record.is_system() => {}
-                Some(record) => return Ok(Ready::Record(record)),
-                None => return Ok(Ready::All),
+                next => return Ok(ControlFlow::Break(next)),
             }
         }
     }

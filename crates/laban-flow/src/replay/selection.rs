@@ -82,15 +82,16 @@ impl Selection {
         }
         let is_home = |service: &str| mesh.homes.iter().any(|home| home.service == service);
         let services = self.services.iter().map(ServiceName::as_str);
-        let named = services.chain(self.events.iter().map(EventType::service));
-        for service in named.filter(|service| !is_home(service)) {
+        let mut named = services.chain(self.events.iter().map(EventType::service));
+        if let Some(service) = named.find(|service| !is_home(service)) {
             let known: Vec<&str> = mesh.homes.iter().map(|home| home.service.as_str()).collect();
             return Err(wrong(format!(
                 "no service `{service}` has a home stream there; these have: {}",
                 known.join(", ")
             )));
         }
-        for stream in self.streams.iter().filter(|name| mesh.homes.iter().all(|home| home.stream != **name)) {
+        let is_stream = |name: &&String| mesh.homes.iter().any(|home| home.stream == **name);
+        if let Some(stream) = self.streams.iter().find(|name| !is_stream(name)) {
             let known: Vec<&str> = mesh.homes.iter().map(|home| home.stream.as_str()).collect();
             return Err(wrong(format!(
                 "there is no home stream `{stream}`; there are: {}",

@@ -69,7 +69,8 @@ impl Source {
 
     /// Until all was read, or nobody listens any more.
     pub(super) async fn run(mut self, out: mpsc::Sender<Batch>) {
-        let mut fruitless = 0;
+        // How often in a row a consumer brought nothing; and how often nothing was to be had in any way.
+        let (mut barren, mut fruitless) = (0, 0);
         loop {
             let before = self.next;
             let mut reason = match self.by_consumer(&out).await {
@@ -78,26 +79,29 @@ impl Source {
                 Err(error) => error,
             };
             if self.next > before {
+                (barren, fruitless) = (0, 0);
+                continue;
+            }
+            // The next message may be one that no client library can read. The leader tells it as JSON; the more, the longer
+            // nothing else comes.
+            match self.by_leader(1 << barren.min(10), &out).await {
+                Ok(End::Whole | End::Unwanted) => return,
+                Ok(End::Broken(_)) => {}
+                Err(error) => reason = error,
+            }
+            barren += 1;
+            if self.next > before {
                 fruitless = 0;
                 continue;
             }
-            // Nothing came: the next message may be one that no client library can read. The leader tells it as JSON; the
-            // more the longer nothing else comes.
-            match self.by_leader(1 << fruitless.min(10), &out).await {
-                Ok(End::Whole | End::Unwanted) => return,
-                Ok(End::Broken(_)) => fruitless += 1,
-                Err(error) => reason = error,
+            fruitless += 1;
+            if fruitless >= FRUITLESS {
+                let _ = out.send(Err(reason)).await;
+                return;
             }
-            if self.next == before {
-                fruitless += 1;
-                if fruitless >= FRUITLESS {
-                    let _ = out.send(Err(reason)).await;
-                    return;
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = out.closed() => return,
-                }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = out.closed() => return,
             }
         }
     }

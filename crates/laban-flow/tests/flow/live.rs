@@ -32,6 +32,12 @@ impl Live {
         Ok(async_nats::connect(self.broker.url()).await?)
     }
 
+    /// The broker is killed and comes back with what was on disk.
+    pub(crate) async fn restart(&mut self) -> Outcome {
+        self.broker.kill();
+        Ok(self.broker.start_again().await?)
+    }
+
     /// A broker with the home streams and consumers of these reactions.
     pub(crate) async fn with(reactions: &[Declared]) -> Outcome<Self> {
         let live = Self::start().await?;

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream::consumer::DeliverPolicy;
 use futures_util::TryStreamExt as _;
-use laban_flow::replay::{Plan, Record, Selection};
+use laban_flow::replay::{Plan, Record, Replay, Selection};
 use laban_flow::{Error, Mesh};
 use laban_wire::{EventId, HEADER, Meta};
 
@@ -210,6 +210,13 @@ async fn nothing_is_left_behind_and_live_consumers_stay_where_they_are() -> Outc
 /// More than is asked for at a time, or looked ahead.
 #[tokio::test]
 async fn long_streams_are_read_whole_and_in_order() -> Outcome {
+    let live = long_streams().await?;
+    assert_whole(&read(&live, &Selection::default()).await?);
+    Ok(())
+}
+
+/// Two streams of six thousand records each.
+async fn long_streams() -> Outcome<Live> {
     let live = Live::with(&[declared("payment", "charge", "order.placed", &[])]).await?;
     let mut many = History::new("4711");
     for _ in 0..6 {
@@ -220,12 +227,61 @@ async fn long_streams_are_read_whole_and_in_order() -> Outcome {
         }
         live.write(&many).await?;
     }
-    let records = read(&live, &Selection::default()).await?;
+    Ok(live)
+}
+
+/// Both streams, each record once, and in their order.
+fn assert_whole(records: &[Record]) {
     assert_eq!(records.len(), 12_000);
     for stream in ["ORDER", "PAYMENT"] {
         let seqs = records.iter().filter(|one| &*one.stored.stream == stream).map(|one| one.stored.seq);
         assert!(seqs.eq(1..=6_000), "{stream}");
     }
+}
+
+/// The rest of a replay, after something has happened to what it reads by.
+async fn rest(mut replay: Replay, mut records: Vec<Record>) -> Outcome<Vec<Record>> {
+    while let Some(record) = replay.next().await? {
+        records.push(record);
+    }
+    replay.close().await;
+    Ok(records)
+}
+
+/// As when a viewer at the speed of life has not asked for long.
+#[tokio::test]
+async fn a_consumer_that_is_gone_is_made_again_where_it_was() -> Outcome {
+    let live = long_streams().await?;
+    let plan = plan(&live, &Selection::default()).await?;
+    let mut replay = plan.replay(&live.client, &live.client);
+    let mut records = Vec::new();
+    for _ in 0..100 {
+        records.extend(replay.next().await?);
+    }
+    let mut deleted = 0;
+    for stream in ["ORDER", "PAYMENT"] {
+        for name in consumers(&live, stream).await?.iter().filter(|name| !name.starts_with("payment-")) {
+            live.js.delete_consumer_from_stream(name, stream).await?;
+            deleted += 1;
+        }
+    }
+    assert_eq!(deleted, 2);
+    assert_whole(&rest(replay, records).await?);
+    assert_eq!(consumers(&live, "PAYMENT").await?, [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_comes_back_is_read_on() -> Outcome {
+    let mut live = long_streams().await?;
+    let plan = plan(&live, &Selection::default()).await?;
+    let mut replay = plan.replay(&live.client, &live.client);
+    let mut records = Vec::new();
+    for _ in 0..100 {
+        records.extend(replay.next().await?);
+    }
+    live.restart().await?;
+    assert_whole(&rest(replay, records).await?);
     Ok(())
 }
 
