@@ -17,6 +17,7 @@ mod letters;
 mod limits;
 mod recovery;
 mod refusals;
+mod replays;
 mod signals;
 mod starting;
 mod telemetry;

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use laban_testkit::{Broker, Process, wait};
+use laban_testkit::{Broker, Process, ProcessBuilder, wait};
 use laban_wire::FlowReader;
 use tempfile::TempDir;
 
@@ -28,6 +28,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Mesh {
     // Fields are dropped in order: first those who talk, then those they talk to.
     services: BTreeMap<Service, Process>,
+    sales: Option<Process>,
     traces: Traces,
     broker: Broker,
     logs: PathBuf,
@@ -66,7 +67,7 @@ impl Mesh {
             }
         };
         let (broker, traces) = tokio::try_join!(broker, Traces::start(traces))?;
-        Ok(Self { services: BTreeMap::new(), traces, broker, logs, ack_wait, env, folder })
+        Ok(Self { services: BTreeMap::new(), sales: None, traces, broker, logs, ack_wait, env, folder })
     }
 
     /// Starts the services, and waits until the choreography is complete.
@@ -96,9 +97,38 @@ impl Mesh {
                 _ => {}
             }
         }
+        let process = self.process_of(program, service.name()).spawn()?;
+        self.services.insert(service, process);
+        Ok(())
+    }
+
+    /// Starts the sales report, which takes part in no order; one that runs is killed first. It is not traced.
+    ///
+    /// # Errors
+    /// When its program is not built.
+    pub fn start_sales(&mut self) -> Result<(), Error> {
+        let program = crate::program("sales", "-p shop --bins")?;
+        self.sales = None;
+        let process = self.process_of(program, "sales").env("OTEL_SDK_DISABLED", "true");
+        self.sales = Some(process.spawn()?);
+        Ok(())
+    }
+
+    /// Asks the sales report to end, and waits until it has drained.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop_sales(&mut self) -> Result<Option<ExitStatus>, Error> {
+        match self.sales.take() {
+            Some(process) => Ok(Some(process.stop(DRAIN).await?)),
+            None => Ok(None),
+        }
+    }
+
+    fn process_of(&self, program: PathBuf, name: &str) -> ProcessBuilder {
         let process = Process::builder(program)
-            .name(service.name())
-            .log_file(self.logs.join(format!("{}.log", service.name())))
+            .name(name)
+            .log_file(self.logs.join(format!("{name}.log")))
             // What the user's shell says about brokers and collectors is not meant for this mesh.
             .env_remove_prefixed(&["NATS_", "OTEL_", "LABAN_", "SHOP_"])
             .env("NATS_URL", self.broker.url())
@@ -112,9 +142,7 @@ impl Mesh {
             .env("SHOP_HTTP_ADDR", "127.0.0.1:0")
             .env("SHOP_HTTP_ADDR_FILE", &self.door().0)
             .env("SHOP_BOOKS_DIR", self.books());
-        let process = self.env.iter().fold(process, |process, (name, value)| process.env(name, value));
-        self.services.insert(service, process.spawn()?);
-        Ok(())
+        self.env.iter().fold(process, |process, (name, value)| process.env(name, value))
     }
 
     /// Waits until all services have declared what they react to, and orders are taken.
@@ -142,7 +170,8 @@ impl Mesh {
     /// # Errors
     /// With the end of its log when one has ended by itself.
     pub fn check(&self) -> Result<(), Error> {
-        let ended = self.services.values().find_map(|process| Some((process, process.exit_status()?)));
+        let mut all = self.services.values().chain(&self.sales);
+        let ended = all.find_map(|process| Some((process, process.exit_status()?)));
         match ended {
             None => Ok(()),
             Some((process, status)) => Err(laban_testkit::Error::Exited {
@@ -177,8 +206,9 @@ impl Mesh {
     /// # Errors
     /// With the end of its log when one does not end in time, or not well.
     pub async fn stop(mut self) -> Result<(), Error> {
-        let services = std::mem::take(&mut self.services);
-        let stopped = join_all(services.values().map(async |process| (process, process.stop(DRAIN).await)));
+        let services: Vec<_> =
+            std::mem::take(&mut self.services).into_values().chain(self.sales.take()).collect();
+        let stopped = join_all(services.iter().map(async |process| (process, process.stop(DRAIN).await)));
         for (process, status) in stopped.await {
             let status = status?;
             if !status.success() {

@@ -14,6 +14,7 @@ pub mod metadata;
 mod millis;
 mod read;
 mod record;
+mod replay;
 mod subject;
 mod text;
 mod timer;
@@ -33,6 +34,7 @@ pub use record::{
     DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload, REDRIVE, RETRYING,
     Redrive, Retrying, StoredInput,
 };
+pub use replay::{ReplayRequest, Replayed};
 pub use subject::{Subject, home_stream};
 pub use timer::Timer;
 pub use trace::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceParent};

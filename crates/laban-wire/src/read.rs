@@ -218,6 +218,15 @@ impl FlowReader {
         Ok(found)
     }
 
+    /// The message at `seq` of `stream`, asked of the stream's leader. Nothing when it holds none there any more, or yet.
+    ///
+    /// # Errors
+    /// When the leader does not answer.
+    pub async fn leader_at(&self, stream: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
+        let body = serde_json::json!({ "seq": seq.max(1) }).to_string();
+        self.leader_get(stream, &format!("sequence {seq}"), body.into()).await
+    }
+
     /// The next message of `stream` on `filter` from `from_seq` on, asked of the stream's leader.
     ///
     /// # Errors
@@ -228,10 +237,15 @@ impl FlowReader {
         filter: &str,
         from_seq: u64,
     ) -> Result<Option<Stored>, ReadError> {
-        let failed = |reason: String| ReadError::new(stream, filter, reason);
         let body = serde_json::to_vec(&Get { seq: from_seq.max(1), next_by_subj: filter, batch: None })
-            .map_err(|e| failed(e.to_string()))?;
-        let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
+            .map_err(|e| ReadError::new(stream, filter, e.to_string()))?;
+        self.leader_get(stream, filter, body.into()).await
+    }
+
+    /// One message, asked of the stream's leader. `what` is for errors.
+    async fn leader_get(&self, stream: &str, what: &str, body: Bytes) -> Result<Option<Stored>, ReadError> {
+        let failed = |reason: String| ReadError::new(stream, what, reason);
+        let request = async_nats::Request::new().payload(body).timeout(Some(TIMEOUT));
         let answer = self
             .client
             .send_request(format!("$JS.API.STREAM.MSG.GET.{stream}"), request)

@@ -6,7 +6,7 @@ use laban::{Contract, Service};
 use laban_flow::check::check;
 use laban_flow::{Map, map::read_contracts};
 
-use crate::{inventory, notification, order, payment, shipping};
+use crate::{inventory, notification, order, payment, sales, shipping};
 
 fn services() -> [Service; 5] {
     [
@@ -31,6 +31,16 @@ fn map() -> Map {
 #[test]
 fn nothing_is_wrong_with_it() {
     assert_eq!(check(&map(), &[]), []);
+}
+
+/// A reader beside the five: it takes part in no order.
+#[test]
+fn a_read_model_beside_it_changes_nothing() {
+    let sales = sales::service(sales::Report::in_memory()).contract().unwrap();
+    assert!(sales.handlers.iter().all(|handler| handler.at_least_once && handler.emits.is_empty()));
+    let with_sales = [contracts(), vec![sales]].concat();
+    let read = read_contracts(&serde_json::to_string(&with_sales).unwrap(), "the shop").unwrap();
+    assert_eq!(check(&Map::join(read).unwrap(), &[]), []);
 }
 
 #[test]

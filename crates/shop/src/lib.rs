@@ -7,6 +7,7 @@ pub mod inventory;
 pub mod notification;
 pub mod order;
 pub mod payment;
+pub mod sales;
 pub mod settings;
 pub mod shipping;
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use laban_flow::Mesh;
+
 use period::Period;
 
 use crate::failure::{self, Failure};

@@ -3,6 +3,7 @@
 mod pace;
 mod player;
 mod report;
+mod run;
 mod selection;
 mod view;
 
@@ -11,7 +12,7 @@ use clap::Subcommand;
 use crate::Connection;
 use crate::failure::{self, Failure};
 
-/// Read history again: look at it as it went
+/// Read history again: look at it as it went, or hand it to a service again
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,10 +23,13 @@ pub(crate) struct Args {
 enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     View(view::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Run(run::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
         Command::View(args) => view::run(args, connection).await,
+        Command::Run(args) => run::run(args, connection).await,
     }
 }

@@ -6,6 +6,7 @@ mod merge;
 mod plan;
 mod position;
 mod record;
+pub mod run;
 mod selection;
 mod source;
 #[cfg(test)]

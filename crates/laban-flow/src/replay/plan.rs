@@ -18,6 +18,8 @@ use crate::{Error, Mesh};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The broker forgets a consumer by itself when nobody has asked it for so long.
 const FORGOTTEN: Duration = Duration::from_secs(30);
+/// How often the records of a range are counted while others come after it. Where they never stop coming, it stays a close guess.
+const MOST_TRIES: usize = 20;
 
 /// What a selection comes to: the range of each stream, fixed, and how much is in it.
 #[derive(Clone, Debug)]
@@ -114,9 +116,19 @@ async fn part(js: &Context, selection: &Selection, scope: Scope<'_>, last: u64) 
         return Ok(part);
     }
     let (begin, end) = (From::Seq(part.first), From::Seq(part.last + 1));
+    // The stream grows meanwhile. The difference is exact if it did not between the two questions.
     let within = async |filters: &[String]| {
-        let (from, after) = tokio::try_join!(count(filters, begin), count(filters, end))?;
-        Ok::<_, Error>(from.records.saturating_sub(after.records))
+        let mut after = count(filters, end).await?.records;
+        let mut tries = 0;
+        loop {
+            let from = count(filters, begin).await?.records;
+            let still = count(filters, end).await?.records;
+            tries += 1;
+            if still == after || tries == MOST_TRIES {
+                return Ok::<_, Error>(from.saturating_sub(after));
+            }
+            after = still;
+        }
     };
     part.records = within(&part.filters).await?;
     if selection.events_only && part.records > 0 {

@@ -16,5 +16,6 @@ mod order;
 mod overdue;
 mod read;
 mod replay;
+mod replay_run;
 mod state;
 mod tree;

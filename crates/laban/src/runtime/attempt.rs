@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 
 use super::commit::{Commit, Committed, Refused};
+use super::delivery::Settled;
 use super::faults::point;
 use super::handling::{Handling, Step, Task};
 use super::letters::Letter;
@@ -99,7 +100,7 @@ impl Handling {
                 return self.core.memory.put(task.flow().clone(), known);
             }
         }
-        self.duplicate(task).await;
+        self.duplicate(task, &known).await;
         self.core.memory.put(task.flow().clone(), known);
     }
 
@@ -128,23 +129,27 @@ impl Handling {
         };
         #[cfg(feature = "faults")]
         if super::faults::acks_before_commit() {
-            task.delivery.answers.ack().await;
+            task.delivery.answers.ack(Settled::Emitted).await;
         }
         let result = self.commit(commit, known).await;
         self.metrics.sent(sent, started.elapsed());
         match result {
             Ok(Committed::Now { .. }) => {
                 written.end_spans(None);
-                if emits { Ending::Emitted } else { Ending::Handled }.end(context);
+                let (ending, settled) = match emits {
+                    true => (Ending::Emitted, Settled::Emitted),
+                    false => (Ending::Handled, Settled::Handled),
+                };
+                ending.end(context);
                 self.metrics.committed();
-                task.delivery.answers.ack().await;
+                task.delivery.answers.ack(settled).await;
                 Step::Finished
             }
             Ok(Committed::Before) => {
                 written.end_spans(Some("another was first"));
                 Ending::Duplicate.end(context);
                 self.metrics.duplicate();
-                task.delivery.answers.ack().await;
+                task.delivery.answers.ack(known.settled_before(&task.identity)).await;
                 Step::Finished
             }
             Ok(Committed::Stale) => {

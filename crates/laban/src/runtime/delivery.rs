@@ -1,11 +1,11 @@
-//! One message handed to a handler, and what can be answered to the broker.
+//! One message handed to a handler, and what can be answered to whoever handed it over: the broker, or a replay.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use bytes::Bytes;
-use laban_wire::{EventId, EventType, FlowId, InvalidMessage, Message, Stored, Subject};
+use laban_wire::{EventId, EventType, FlowId, InvalidMessage, Message, Replayed, Stored, Subject};
 use time::OffsetDateTime;
 
 use super::faults::point;
@@ -22,11 +22,38 @@ pub(crate) struct Delivery {
     pub(crate) answers: Answers,
 }
 
-/// What can be said to the broker about one delivery.
+/// What can be said about one delivery to whoever made it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     reply: async_nats::Subject,
     client: Arc<Client>,
+    to: To,
+}
+
+/// Who made a delivery: both are answered by a publish, in words of their own.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    /// A consumer of the broker.
+    Broker,
+    /// Whoever replays, over core NATS.
+    Replay,
+}
+
+/// How a delivery came to be settled. To the broker it is all the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Settled {
+    /// It took effect now, and events were emitted.
+    Emitted,
+    /// It took effect now.
+    Handled,
+    /// It had taken effect before.
+    Before,
+    /// It was given up before.
+    DeadBefore,
+    /// What its handler's deadline waits for has come.
+    Awaited,
+    /// Its timer, which is set, will see to it.
+    NotDue,
 }
 
 impl Delivery {
@@ -53,7 +80,7 @@ impl Delivery {
             stored,
             delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
             waited: SystemTime::now().duration_since(at.into()).unwrap_or_default(),
-            answers: Answers { reply, client: Arc::clone(client) },
+            answers: Answers { reply, client: Arc::clone(client), to: To::Broker },
         })
     }
 
@@ -63,8 +90,13 @@ impl Delivery {
         // The broker goes by the stream sequence; the other numbers are informative.
         let reply = format!("$JS.ACK.{}.{consumer}.1.{}.1.{nanos}.0", stored.stream, stored.seq);
         let waited = SystemTime::now().duration_since(stored.at.into()).unwrap_or_default();
-        let answers = Answers { reply: reply.into(), client: Arc::clone(client) };
+        let answers = Answers { reply: reply.into(), client: Arc::clone(client), to: To::Broker };
         Self { flow: flow_of(&stored), stored, delivered: 2, waited, answers }
+    }
+
+    /// A message of a stream that a replay hands over for the `attempt`th time. Its time in the stream was not spent waiting.
+    pub(crate) fn replayed(stored: Stored, attempt: u32, answers: Answers) -> Self {
+        Self { flow: flow_of(&stored), stored, delivered: attempt.max(1), waited: Duration::ZERO, answers }
     }
 
     /// The same delivery, with another message in its place.
@@ -130,37 +162,92 @@ fn flow_of(stored: &Stored) -> Option<FlowId> {
 }
 
 impl Answers {
+    /// To whoever replays.
+    pub(crate) fn to_replay(reply: async_nats::Subject, client: &Arc<Client>) -> Self {
+        Self { reply, client: Arc::clone(client), to: To::Replay }
+    }
+
     /// Done with it. An acknowledgement that is lost costs a second delivery, which the commit absorbs.
-    pub(crate) async fn ack(&self) {
+    pub(crate) async fn ack(&self, settled: Settled) {
         point!(BeforeAck);
-        self.answer(Bytes::from_static(b"+ACK")).await;
+        let said = match self.to {
+            To::Broker => Bytes::from_static(b"+ACK"),
+            To::Replay => json(&settled.into()),
+        };
+        self.answer(said).await;
         point!(AfterAck, self.client);
     }
 
-    /// Deliver it again, later.
-    pub(crate) async fn again_in(&self, delay: Duration) {
+    /// Deliver it again, later: an attempt failed.
+    pub(crate) async fn again_in(&self, delay: Duration, error: &str) {
+        let error = || error.to_owned();
+        self.later(delay, |again_in_ms| Replayed::Retrying { error: error(), again_in_ms }).await;
+    }
+
+    /// Deliver it again, later: it did not come to an attempt.
+    pub(crate) async fn not_now(&self, delay: Duration, reason: &str) {
+        let error = || reason.to_owned();
+        self.later(delay, |again_in_ms| Replayed::Later { error: error(), again_in_ms }).await;
+    }
+
+    async fn later(&self, delay: Duration, replayed: impl FnOnce(u64) -> Replayed) {
         point!(BeforeAck);
-        self.answer(format!(r#"-NAK {{"delay": {}}}"#, delay.as_nanos()).into()).await;
+        let said = match self.to {
+            To::Broker => format!(r#"-NAK {{"delay": {}}}"#, delay.as_nanos()).into(),
+            To::Replay => json(&replayed(crate::contract::millis(delay))),
+        };
+        self.answer(said).await;
         point!(AfterAck, self.client);
     }
 
     /// Never deliver it again; the reason shows in the broker's advisory.
-    pub(crate) async fn give_up(&self, reason: &str) {
+    pub(crate) async fn give_up(&self, reason: &str, error: &str) {
         point!(BeforeAck);
-        self.answer(format!("+TERM {reason}").into()).await;
+        let said = match self.to {
+            To::Broker => format!("+TERM {reason}").into(),
+            To::Replay => json(&Replayed::Dead { reason: reason.to_owned(), error: error.to_owned() }),
+        };
+        self.answer(said).await;
         point!(AfterAck, self.client);
     }
 
     /// Still at work on it.
     pub(crate) async fn in_progress(&self) {
-        self.answer(Bytes::from_static(b"+WPI")).await;
+        let said = match self.to {
+            To::Broker => Bytes::from_static(b"+WPI"),
+            To::Replay => json(&Replayed::AtWork),
+        };
+        self.answer(said).await;
+    }
+
+    /// What only a replay is answered.
+    pub(crate) async fn say(&self, replayed: &Replayed) {
+        self.answer(json(replayed)).await;
     }
 
     async fn answer(&self, answer: Bytes) {
         if let Err(error) = self.client.publish(self.reply.clone(), answer).await {
-            tracing::debug!(%error, "an answer to the broker could not be sent; it will deliver again");
+            tracing::debug!(%error, "an answer to a delivery could not be sent; it will be made again");
         }
     }
+}
+
+impl From<Settled> for Replayed {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Emitted => Self::Emitted,
+            Settled::Handled => Self::Handled,
+            Settled::Before => Self::Absorbed,
+            Settled::DeadBefore => Self::DeadBefore,
+            Settled::Awaited => Self::Awaited,
+            Settled::NotDue => Self::NotDue,
+        }
+    }
+}
+
+/// Answers are made of plain values; they serialize.
+fn json(replayed: &Replayed) -> Bytes {
+    serde_json::to_vec(replayed).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -39,11 +39,12 @@ impl Handling {
             delay_ms = delay.as_millis() as u64, %error, "attempt failed; will be retried"
         );
         self.metrics.retried(&error);
-        let body = Retrying { attempt, error, vanished: false, next_at: OffsetDateTime::now_utc() + delay };
+        let next_at = OffsetDateTime::now_utc() + delay;
+        let body = Retrying { attempt, error: error.clone(), vanished: false, next_at };
         if !self.definition.fenced || self.note_attempt(task, known, body, reaction, context).await {
-            task.delivery.answers.again_in(delay).await;
+            task.delivery.answers.again_in(delay, &error).await;
         } else {
-            self.duplicate(task).await;
+            self.duplicate(task, known).await;
         }
     }
 
@@ -98,9 +99,9 @@ impl Handling {
     }
 
     /// The work was done before: by another instance, or before a crash.
-    pub(super) async fn duplicate(&self, task: &Task<'_>) {
+    pub(super) async fn duplicate(&self, task: &Task<'_>, known: &Known) {
         Ending::Duplicate.end(&self.span(task, task.delivery.delivered));
         self.metrics.duplicate();
-        task.delivery.answers.ack().await;
+        task.delivery.answers.ack(known.settled_before(&task.identity)).await;
     }
 }

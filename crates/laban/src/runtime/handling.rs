@@ -104,10 +104,10 @@ impl Handling {
         loop {
             let Progress::Tried { attempts, vanished, forgiven, redrive } = known.progress(&task.identity)
             else {
-                return Box::pin(self.duplicate(task)).await;
+                return Box::pin(self.duplicate(task, known)).await;
             };
             if redrive != task.redrive {
-                return Box::pin(self.duplicate(task)).await;
+                return Box::pin(self.duplicate(task, known)).await;
             }
             // More deliveries than recorded attempts: one ended without a word. Nothing after a note: the run that it began
             // has.
@@ -158,7 +158,7 @@ impl Handling {
                 service = %self.core.service, handler = %self.handler, stream = %delivery.stored.stream,
                 seq = delivery.stored.seq, error = %invalid, "unreadable message skipped"
             );
-            return delivery.answers.give_up("unreadable").await;
+            return delivery.answers.give_up("unreadable", &invalid.to_string()).await;
         };
         let published_in = propagation::extract(None, &delivery.stored.headers);
         let task = Task::new(&self.handler, delivery, message, Trace::Continued(published_in));

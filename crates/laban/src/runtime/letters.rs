@@ -51,6 +51,7 @@ impl Handling {
         );
         self.metrics.dead(&error);
         let stored = &task.delivery.stored;
+        let said = error.clone();
         let body = Dead {
             reason,
             fingerprint: fingerprint(self.core.service.as_str(), &self.handler, &error),
@@ -73,15 +74,16 @@ impl Handling {
         let commit =
             Commit { redrive: task.redrive, ..Commit::of_one(task.flow(), &task.identity, draft, becomes) };
         match self.commit(commit, known).await {
-            Ok(Committed::Now { .. }) => task.delivery.answers.give_up(reason.as_str()).await,
+            Ok(Committed::Now { .. }) => task.delivery.answers.give_up(reason.as_str(), &said).await,
             Ok(Committed::Before | Committed::Stale) => {
                 self.metrics.duplicate();
-                task.delivery.answers.ack().await;
+                task.delivery.answers.ack(known.settled_before(&task.identity)).await;
             }
             Err(refused) => {
                 // Nothing is lost: it stays on the consumer, to be tried again when somebody has raised the limit.
                 tracing::error!(service = %self.core.service, handler = %self.handler, %refused, "dead letter not written");
-                task.delivery.answers.again_in(Duration::from_secs(60)).await;
+                let reason = format!("its dead letter cannot be written: {refused}");
+                task.delivery.answers.not_now(Duration::from_secs(60), &reason).await;
             }
         }
     }

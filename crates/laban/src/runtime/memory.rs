@@ -12,6 +12,7 @@ use laban_wire::{
 };
 
 use super::commit::Commit;
+use super::delivery::Settled;
 use crate::Record;
 
 /// What is known of one flow.
@@ -129,6 +130,14 @@ impl Known {
             .iter()
             .find(|noted| noted.identity == *identity)
             .map_or(Progress::NONE, |noted| noted.progress)
+    }
+
+    /// How a reaction that turned out to be settled came to be so.
+    pub(crate) fn settled_before(&self, identity: &Identity) -> Settled {
+        match self.progress(identity) {
+            Progress::Dead { .. } => Settled::DeadBefore,
+            Progress::Done | Progress::Tried { .. } => Settled::Before,
+        }
     }
 
     /// Takes in records read from the stream, oldest first. Says whether there was anything new.

@@ -28,6 +28,7 @@ mod outcome;
 mod patience;
 mod pull;
 mod redrive;
+mod replaying;
 mod running;
 mod screen;
 mod signals;

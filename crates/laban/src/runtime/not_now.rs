@@ -33,11 +33,11 @@ impl NotNow {
         match self {
             Self::Later { reason, wait } => {
                 tracing::warn!(%service, subject, seq, %reason, "{what} waits");
-                delivery.answers.again_in(wait).await;
+                delivery.answers.not_now(wait, &reason).await;
             }
             Self::Never(reason) => {
                 tracing::error!(%service, subject, seq, %reason, "{what} refused");
-                delivery.answers.give_up(&reason).await;
+                delivery.answers.give_up(&reason, &reason).await;
             }
         }
     }

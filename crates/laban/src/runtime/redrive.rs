@@ -14,7 +14,7 @@ use laban_wire::{Dead, DeadInput, DeadReason, EventType, FlowId, Message, Reacti
 
 use super::commit::{Commit, Committed};
 use super::core::Core;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Settled};
 use super::drafts::fingerprint;
 use super::handling::{Handling, Task};
 use super::memory::{Identity, Progress};
@@ -202,7 +202,7 @@ async fn give_up_again(
         Progress::Tried { attempts, redrive, .. } if redrive == asked.record.seq => attempts,
         _ => {
             core.memory.put(asked.flow().clone(), known);
-            delivery.answers.ack().await;
+            delivery.answers.ack(Settled::Before).await;
             return false;
         }
     };
@@ -214,7 +214,7 @@ async fn give_up_again(
     let reaction = Reaction { attempt: attempts.max(1), ..asked.reaction.clone() };
     let context = propagation::extract(asked.record.trace, &delivery.stored.headers);
     let limit = core.committer.link.client().max_payload();
-    let again = Dead { error, fingerprint, ..letter };
+    let again = Dead { error: error.clone(), fingerprint, ..letter };
     let draft = core.drafting.dead(asked.flow(), again, reaction, &context, limit);
     let commit = Commit {
         redrive: asked.record.seq,
@@ -223,11 +223,11 @@ async fn give_up_again(
     let committed = core.committer.commit(&commit, &mut known).await;
     core.memory.put(asked.flow().clone(), known);
     match &committed {
-        Ok(Committed::Now { .. }) => delivery.answers.give_up("not run").await,
-        Ok(Committed::Before | Committed::Stale) => delivery.answers.ack().await,
+        Ok(Committed::Now { .. }) => delivery.answers.give_up("not run", &error).await,
+        Ok(Committed::Before | Committed::Stale) => delivery.answers.ack(Settled::Before).await,
         Err(refused) => {
             tracing::error!(service = %core.service, %handler, %refused, "dead letter not written");
-            delivery.answers.again_in(Duration::from_secs(60)).await;
+            delivery.answers.not_now(Duration::from_secs(60), &refused.to_string()).await;
         }
     }
     matches!(committed, Ok(Committed::Now { .. }))

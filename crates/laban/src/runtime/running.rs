@@ -21,6 +21,7 @@ use super::link::Link;
 use super::memory::Memory;
 use super::pull::{Puller, Worker};
 use super::redrive::Redriving;
+use super::replaying::Replaying;
 use super::signals::Signals;
 use super::turns::Turns;
 use super::vigil::Vigil;
@@ -294,8 +295,10 @@ impl Starting<'_> {
         if !handlings.is_empty() {
             let position = Position::of_redrives(&self.core.service, &self.core.config);
             let redrive = EventType::system(&self.core.service, REDRIVE);
-            let redriving = Arc::new(Redriving { handlings, redrive });
+            let redriving = Arc::new(Redriving { handlings: handlings.clone(), redrive });
             self.pull(&work, Worker::Redriving(redriving), position, REDRIVES);
+            let replaying = Arc::new(Replaying::of(handlings, work.deliveries.clone()));
+            work.pullers.spawn(replaying.answer(self.link.clone(), work.stop.clone()));
         }
         work
     }

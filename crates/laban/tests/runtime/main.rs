@@ -13,6 +13,7 @@ mod once;
 mod recovery;
 mod redrives;
 mod refusals;
+mod replays;
 mod retries;
 mod spans;
 mod vanishing;

@@ -129,6 +129,30 @@ async fn a_redrive_begins_a_new_trace_that_is_linked_to_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_replay_begins_a_new_trace_that_is_linked_to_the_old_one() {
+    LazyLock::force(&SPANS);
+    let bench = Bench::start().await;
+    let order = bench.home::<OrderPlaced>("order").await;
+    let placed = OrderPlaced { order_id: "4711".into(), amount_cents: 1 };
+    let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
+    let mended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let _audit = bench.service("audit").state(mended).on(rejecting.skip_history()).start().await.unwrap();
+    let request = laban_wire::ReplayRequest { stream: "ORDER".into(), seq: 1, attempt: 1 };
+    assert_eq!(crate::replays::ask(&bench, "audit.rejecting", &request).await, laban_wire::Replayed::Handled);
+    let records = bench.until_record("audit", "4711", "_handled").await;
+    let old = trace(&receipt.trace_id.clone().unwrap(), 1).await;
+    assert_eq!(old.len(), 1, "a replay adds nothing to the old trace");
+    let new = trace(&format!("{:032x}", records[0].trace.unwrap().trace_id), 1).await;
+    assert_eq!(
+        (new[0].name.as_ref(), new[0].parent_span_id),
+        ("process order.placed.{flow}", SpanId::INVALID)
+    );
+    let (linked, published_by) = (&new[0].links[0].span_context, &old[0].span_context);
+    assert_eq!((linked.trace_id(), linked.span_id()), (published_by.trace_id(), published_by.span_id()));
+    assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+}
+
+#[tokio::test]
 async fn a_run_that_a_deadline_started_begins_a_new_trace_that_is_linked_to_the_old_one() {
     LazyLock::force(&SPANS);
     let bench = Bench::start().await;

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::definition::Deadline;
 use crate::runtime::append::{AppendError, publish};
 use crate::runtime::commit::Pause;
-use crate::runtime::delivery::Delivery;
+use crate::runtime::delivery::{Delivery, Settled};
 use crate::runtime::handling::Handling;
 
 impl Handling {
@@ -30,13 +30,13 @@ impl Handling {
             }
         };
         match self.set_timer(&message).await {
-            Ok(()) => delivery.answers.ack().await,
+            Ok(()) => delivery.answers.ack(Settled::NotDue).await,
             Err(reason) => {
                 tracing::error!(
                     service = %self.core.service, handler = %self.handler, flow = %message.subject.flow, reason,
                     "deadline not set; trying again in a minute"
                 );
-                delivery.answers.again_in(std::time::Duration::from_secs(60)).await;
+                delivery.answers.not_now(std::time::Duration::from_secs(60), &reason).await;
             }
         }
     }

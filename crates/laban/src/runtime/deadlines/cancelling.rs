@@ -7,7 +7,7 @@ use async_nats::jetstream::response::Response;
 use laban_wire::{FlowId, Timer, error_chain};
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::delivery::Delivery;
+use crate::runtime::delivery::{Delivery, Settled};
 use crate::runtime::faults::point;
 use crate::runtime::handling::Handling;
 
@@ -19,16 +19,16 @@ impl Handling {
         let _alive = self.core.vigil.watch(&delivery.answers);
         let Some(flow) = delivery.flow() else {
             // In no flow, so no timer waits for it.
-            return delivery.answers.ack().await;
+            return delivery.answers.ack(Settled::Handled).await;
         };
         match self.stop_timers(flow).await {
-            Ok(()) => delivery.answers.ack().await,
+            Ok(()) => delivery.answers.ack(Settled::Handled).await,
             Err(reason) => {
                 tracing::warn!(
                     service = %self.core.service, handler = %self.handler, %flow, reason,
                     "deadline not stopped; trying again"
                 );
-                delivery.answers.again_in(Duration::from_secs(1)).await;
+                delivery.answers.not_now(Duration::from_secs(1), &reason).await;
             }
         }
     }

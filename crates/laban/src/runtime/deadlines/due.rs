@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::{FlowId, Stored, Subject, Timer};
+use laban_wire::{FlowId, Message, Stored, Subject, Timer};
 use opentelemetry::Context;
+use time::OffsetDateTime;
 
 use crate::runtime::consumers::home_of;
-use crate::runtime::delivery::Delivery;
+use crate::runtime::delivery::{Delivery, Settled};
 use crate::runtime::faults::point;
 use crate::runtime::handling::{Handling, Task};
 use crate::runtime::not_now::NotNow;
@@ -50,7 +51,7 @@ impl Due {
             }
         };
         if handling.has_come(&message.subject.flow).await? {
-            again.answers.ack().await;
+            again.answers.ack(Settled::Awaited).await;
             return Ok(());
         }
         point!(Looked);
@@ -87,6 +88,21 @@ async fn input_of(handling: &Handling, timer: &Timer) -> Result<Stored, NotNow> 
 }
 
 impl Handling {
+    /// Whether the time of the handler's deadline has not passed for this input. Without a deadline it has.
+    ///
+    /// For those that no timer has sent. The broker's clock decides, by its timer; this machine's only where there is no
+    /// timer: not set yet, or come.
+    pub(in crate::runtime) async fn is_not_due(&self, input: &Message) -> Result<bool, NotNow> {
+        let Some(deadline) = &self.definition.deadline else { return Ok(false) };
+        if OffsetDateTime::now_utc() < input.at + deadline.within {
+            return Ok(true);
+        }
+        let (service, flow) = (&self.core.service, &input.subject.flow);
+        let waiting = Timer::waiting(service, &self.handler, flow, input.meta.id);
+        let reader = self.core.committer.link.reader();
+        Ok(reader.leader_next(&Timer::stream_of(service), &waiting, 1).await?.is_some())
+    }
+
     /// Whether an event is in the flow that the handler's deadline waits for. Without a deadline there is none.
     pub(in crate::runtime) async fn has_come(&self, flow: &FlowId) -> Result<bool, NotNow> {
         let Some(deadline) = &self.definition.deadline else { return Ok(false) };
