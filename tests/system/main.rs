@@ -10,6 +10,7 @@ mod deadlines;
 mod flows;
 mod foreign;
 mod header_blocks;
+mod hops;
 mod jaeger;
 mod kill;
 mod letters;

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) remembered_flows: usize,
     /// Where `/metrics`, `/livez` and `/readyz` are served, if anywhere.
     pub(crate) http_addr: Option<SocketAddr>,
+    /// Whether the broker is asked to report what becomes of each traced message.
+    pub(crate) trace_broker: bool,
     /// Which events may break their readers.
     pub(crate) allow_breaking: AllowBreaking,
 }
@@ -96,6 +98,11 @@ impl Config {
                     bad("LABAN_HTTP_ADDR", &text, "it is an address and a port, such as 127.0.0.1:9464")
                 })?),
             },
+            trace_broker: match env.0("LABAN_TRACE_BROKER").as_deref() {
+                None | Some("0") => false,
+                Some("1") => true,
+                Some(other) => return Err(bad("LABAN_TRACE_BROKER", other, "it is 1 or 0")),
+            },
             allow_breaking: match env.0("LABAN_ALLOW_BREAKING") {
                 None => AllowBreaking::Only(Vec::new()),
                 Some(text) => AllowBreaking::parse(&text)?,
@@ -141,6 +148,7 @@ mod tests {
             ("LABAN_REPLICAS", "0", "from 1 to 5"),
             ("LABAN_STORAGE", "disk", "`file` or `memory`"),
             ("LABAN_HTTP_ADDR", "9464", "127.0.0.1:9464"),
+            ("LABAN_TRACE_BROKER", "yes", "1 or 0"),
             ("LABAN_ALLOW_BREAKING", "1", "payment.captured"),
         ] {
             let error = Config::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use laban_flow::{Flows, KeyPattern, Mesh, Ocel, Query};
+use laban_flow::{Flows, Mesh, Ocel, Query};
 use time::OffsetDateTime;
 
-use super::moment::Moment;
+use super::choice::Choice;
 use crate::{Connection, Failure, terminal};
 
 /// Write flows to a file for process mining tools
@@ -19,15 +19,8 @@ pub(crate) struct Args {
     /// To this file, instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Only flows whose key begins like this, or matches this pattern of `*` and `?`
-    #[arg(long, value_name = "PREFIX|PATTERN")]
-    key: Option<String>,
-    /// Only flows whose last record is not older than this: a time span (`2h`), or a time (`2026-11-26T18:00:00Z`)
-    #[arg(long, value_name = "WHEN")]
-    since: Option<Moment>,
-    /// Only flows whose last record is older than this
-    #[arg(long, value_name = "WHEN")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -41,13 +34,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
     let now = mesh.now().unwrap_or_else(OffsetDateTime::now_utc);
-    let query = Query {
-        key: args.key.as_deref().map(KeyPattern::from),
-        since: args.since.map(|moment| moment.before(now)),
-        until: args.until.map(|moment| moment.before(now)),
-        bodies: true,
-        ..Query::default()
-    };
+    let query = Query { bodies: true, ..args.choice.query(now) };
     let flows = Flows::find(&client, connection.reader(&client).await?, &mesh, query).await?;
     match args.output {
         None => match write(flows, io::stdout().lock()).await {

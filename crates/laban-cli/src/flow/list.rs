@@ -1,14 +1,14 @@
 //! `laban flow list`: which flows there are, newest first.
 
-use laban_flow::{Cursor, Flows, KeyPattern, Listed, Mesh, Query, State};
+use laban_flow::{Cursor, Flows, Listed, Mesh, Query, State};
 use laban_wire::EventType;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Overdue;
+use super::choice::Choice;
 use super::columns::{self, Columns};
-use super::moment::Moment;
 use crate::{Connection, Failure, terminal};
 
 /// List flows, newest first: by their last record, or by the one that was asked for
@@ -23,15 +23,8 @@ pub(crate) struct Args {
     /// Only flows with an event of this type, listed by that event
     #[arg(long, value_name = "SERVICE.EVENT")]
     event: Option<EventType>,
-    /// Only flows whose key begins like this, or matches this pattern of `*` and `?`
-    #[arg(long, value_name = "PREFIX|PATTERN")]
-    key: Option<String>,
-    /// Not older than this: a time span (`2h`), or a time (`2026-11-26T18:00:00Z`)
-    #[arg(long, value_name = "WHEN")]
-    since: Option<Moment>,
-    /// Older than this
-    #[arg(long, value_name = "WHEN")]
-    until: Option<Moment>,
+    #[command(flatten)]
+    choice: Choice,
     /// At most so many; 0 is all [default: 50; with --json all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -80,13 +73,10 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         states: args.state.iter().copied().map(State::from).collect(),
         service: args.service,
         event: args.event,
-        key: args.key.as_deref().map(KeyPattern::from),
-        since: args.since.map(|moment| moment.before(now)),
-        until: args.until.map(|moment| moment.before(now)),
         after: args.after,
         overdue: args.overdue.grace(),
         exhaustive: args.exhaustive,
-        ..Query::default()
+        ..args.choice.query(now)
     };
     let limit = match args.limit.unwrap_or(if args.json { 0 } else { SHORT_LIST }) {
         0 => usize::MAX,

@@ -1,6 +1,8 @@
 //! Flows for process mining.
 
+use std::ffi::OsString;
 use std::io::Cursor;
+use std::path::Path;
 use std::process::Command;
 
 use laban_flow::{Bodies, Flow, Ocel, Reactions};
@@ -85,34 +87,46 @@ fn a_log_of_nothing_is_a_log() {
     assert_eq!(log, json!({"events": [], "objects": [], "eventTypes": [], "objectTypes": []}));
 }
 
-/// A real process mining library opens it. Skipped, unless `LABAN_PM4PY` names a Python that has pm4py or
-/// `LABAN_REQUIRE_PM4PY=1` asks for one to be installed into a virtual environment, which takes minutes.
+/// The version of pm4py that is installed.
+const PM4PY: &str = "pm4py==2.7.23.11";
+
+/// A Python with pm4py: the one that `LABAN_PM4PY` names, or one in a virtual environment, which is kept beside what the
+/// tests build. Says why, when there is none.
+fn python_with_pm4py() -> Result<OsString, String> {
+    if let Some(python) = std::env::var_os("LABAN_PM4PY") {
+        return Ok(python);
+    }
+    let run = |program: &Path, args: &[&str]| {
+        let output = Command::new(program).args(args).output();
+        let output = output.map_err(|error| format!("{} does not run here: {error}", program.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        output.status.success().then_some(()).ok_or_else(|| format!("{} {args:?}: {last}", program.display()))
+    };
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pm4py");
+    let (python, whole) = (venv.join("bin/python"), venv.join(PM4PY));
+    if !whole.exists() {
+        run("python3".as_ref(), &["-m", "venv", "--clear", &venv.to_string_lossy()])?;
+        run(&python, &["-m", "pip", "install", "--quiet", "--retries", "1", PM4PY])?;
+        std::fs::write(whole, "").map_err(|error| error.to_string())?;
+    }
+    Ok(python.into_os_string())
+}
+
+/// A real process mining library opens it. Skipped where it cannot be had, unless `LABAN_REQUIRE_PM4PY=1`.
 #[test]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn pm4py_opens_it() {
-    let folder = std::env::temp_dir().join(format!("laban-ocel-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let required = std::env::var_os("LABAN_REQUIRE_PM4PY").is_some_and(|value| value == "1");
-    let python = match std::env::var_os("LABAN_PM4PY") {
-        Some(python) => python,
-        None if required => {
-            let run = |program: &std::path::Path, args: &[&str]| {
-                let status = Command::new(program).args(args).status();
-                assert!(status.is_ok_and(|status| status.success()), "{} {args:?}", program.display());
-            };
-            let venv = folder.join("venv");
-            run("python3".as_ref(), &["-m", "venv", venv.to_str().unwrap()]);
-            let python = venv.join("bin/python");
-            run(&python, &["-m", "pip", "install", "--quiet", "pm4py"]);
-            python.into_os_string()
-        }
-        None => {
-            eprintln!(
-                "skipped: LABAN_PM4PY names no Python with pm4py, LABAN_REQUIRE_PM4PY=1 does not ask for one"
-            );
+    let python = match python_with_pm4py() {
+        Ok(python) => python,
+        Err(reason) => {
+            assert!(std::env::var_os("LABAN_REQUIRE_PM4PY").is_none_or(|value| value != "1"), "{reason}");
+            eprintln!("skipped: {reason}");
             return;
         }
     };
+    let folder = std::env::temp_dir().join(format!("laban-ocel-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("flows.json");
     std::fs::write(&path, two()).unwrap();
     let script = "import sys, pm4py\n\

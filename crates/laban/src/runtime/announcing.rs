@@ -74,7 +74,7 @@ impl Listed {
             "queue_group": self.queue_group,
             "num_requests": requests,
             "num_errors": errors,
-            "last_error": "",
+            "last_error": self.tally.last_error(),
             "processing_time": nanos,
             "average_processing_time": nanos.checked_div(requests).unwrap_or_default(),
         })

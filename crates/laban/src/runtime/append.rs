@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::batches::{Batches, Waiting, check_size};
 use super::drafts::Draft;
 use super::faults::point;
+use super::hops::Marker;
 use super::link::Link;
 
 /// How long the broker may take to acknowledge. After that the outcome is unknown.
@@ -60,7 +61,7 @@ impl Appender {
     /// Appends `drafts`, all or none, and returns the sequence of the last. They have consecutive sequences.
     pub(crate) async fn append(&self, drafts: &[Draft], fence: Fence) -> Result<u64, AppendError> {
         if let [draft] = drafts {
-            let headers = draft.headers_under(fence);
+            let headers = draft.headers_under(fence, self.link.marker());
             let (client, subject) = (self.link.client(), draft.subject.to_text());
             // The client library refuses what is too large as well; this says how large it is.
             if draft.payload.len() > client.max_payload() / 2 {
@@ -83,11 +84,17 @@ impl Appender {
 }
 
 impl Draft {
-    /// The headers, with the condition under which this message and those after it are written.
-    pub(super) fn headers_under(&self, fence: Fence) -> HeaderMap {
+    /// The headers, with the condition under which this message and those after it are written, and marked if the broker
+    /// is to report on it.
+    pub(super) fn headers_under(&self, fence: Fence, marker: Option<&Marker>) -> HeaderMap {
         #[cfg(feature = "faults")]
         let fence = super::faults::fence(fence);
         let mut headers = self.headers();
+        if let Some(marker) = marker
+            && self.is_sampled()
+        {
+            marker.mark(&mut headers);
+        }
         if let Fence::At(seq) = fence {
             let Subject { event_type, flow } = &self.subject;
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, seq.to_string());

@@ -145,7 +145,7 @@ impl Writer {
         for one in group {
             for (index, draft) in one.drafts.iter().enumerate() {
                 let fence = if index == 0 { one.fence } else { Fence::Open };
-                let mut headers = draft.headers_under(fence);
+                let mut headers = draft.headers_under(fence, self.link.marker());
                 mark(&mut headers, &batch, messages.len() + 1);
                 messages.push((draft.subject.to_text(), headers, draft.payload.clone()));
             }

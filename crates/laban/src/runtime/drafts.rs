@@ -9,6 +9,7 @@ use laban_wire::{
     Retrying, ServiceName, Subject,
 };
 use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -46,6 +47,11 @@ impl Draft {
             headers.insert("content-type", "application/json");
         }
         headers
+    }
+
+    /// Whether somebody will see the span that publishes it.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.trace.span().span_context().is_sampled()
     }
 
     /// The message as a reader will find it, but for the broker's timestamp.

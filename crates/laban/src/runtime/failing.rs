@@ -38,7 +38,7 @@ impl Handling {
             service = %self.core.service, handler = %self.handler, flow = %task.flow(), attempt,
             delay_ms = delay.as_millis() as u64, %error, "attempt failed; will be retried"
         );
-        self.metrics.retried();
+        self.metrics.retried(&error);
         let body = Retrying { attempt, error, vanished: false, next_at: OffsetDateTime::now_utc() + delay };
         if !self.definition.fenced || self.note_attempt(task, known, body, reaction, context).await {
             task.delivery.answers.again_in(delay).await;
@@ -61,7 +61,7 @@ impl Handling {
             service = %self.core.service, handler = %self.handler, flow = %task.flow(), attempt,
             vanished = vanished + 1, "{error}"
         );
-        self.metrics.retried();
+        self.metrics.retried(&error);
         let context = self.span(task, attempt);
         Ending::Retrying(&error).end(&context);
         let body = Retrying { attempt, error, vanished: true, next_at: OffsetDateTime::now_utc() };

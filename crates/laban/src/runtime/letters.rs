@@ -49,7 +49,7 @@ impl Handling {
             service = %self.core.service, handler = %self.handler, flow = %task.flow(), event = %self.event,
             reason = reason.as_str(), attempts, %error, "dead letter"
         );
-        self.metrics.dead();
+        self.metrics.dead(&error);
         let stored = &task.delivery.stored;
         let body = Dead {
             reason,

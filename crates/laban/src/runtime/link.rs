@@ -4,7 +4,7 @@
 //! return in a header value, for one) ends its connection task, and every clone of it with that. Whoever holds a link and
 //! asks it for the client anew goes on with the next one.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_nats::{Client, jetstream};
@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::broker;
 use super::commit::Pause;
+use super::hops::Marker;
 use super::patience::Patience;
 use crate::Error;
 
@@ -26,6 +27,8 @@ struct Inner {
     epochs: Arc<watch::Sender<u64>>,
     /// Held while the client is looked at and replaced, so that one of many who find it dead does.
     replacing: Mutex<()>,
+    /// When the broker's hops are traced.
+    marker: OnceLock<Marker>,
 }
 
 impl Link {
@@ -44,6 +47,7 @@ impl Link {
             client: RwLock::new(Arc::new(client)),
             epochs,
             replacing: Mutex::new(()),
+            marker: OnceLock::new(),
         })))
     }
 
@@ -58,6 +62,16 @@ impl Link {
 
     pub(crate) fn reader(&self) -> FlowReader {
         FlowReader::new(Client::clone(&self.client()))
+    }
+
+    /// Marks every traced message from now on.
+    pub(super) fn mark_with(&self, marker: Marker) {
+        // Only ever set once, at the start.
+        let _ = self.0.marker.set(marker);
+    }
+
+    pub(super) fn marker(&self) -> Option<&Marker> {
+        self.0.marker.get()
     }
 
     /// Changes whenever the connection was lost and found again.

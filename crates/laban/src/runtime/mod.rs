@@ -18,6 +18,7 @@ mod failing;
 pub(crate) mod faults;
 mod handling;
 mod home;
+mod hops;
 mod lag;
 mod letters;
 mod link;

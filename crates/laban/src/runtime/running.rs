@@ -24,7 +24,7 @@ use super::redrive::Redriving;
 use super::signals::Signals;
 use super::turns::Turns;
 use super::vigil::Vigil;
-use super::{broker, lag};
+use super::{broker, hops, lag};
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
@@ -68,7 +68,7 @@ impl Running {
     pub(crate) async fn start(blueprint: Blueprint, config: Config, signals: Signals) -> Result<Self> {
         let service = blueprint.contract.service.clone();
         let telemetry = if blueprint.telemetry {
-            Telemetry::install(service.as_str(), blueprint.broker.local_ip().await)?
+            Telemetry::install(service.as_str(), blueprint.broker.local_ip().await, config.trace_broker)?
         } else {
             Telemetry::none()
         };
@@ -96,6 +96,11 @@ impl Running {
         let reached = broker::reach(&contract, broker, &definitions, &config);
         let link = signals.unless_stopped(service.as_str(), reached).await?;
 
+        if let Some(spans) = telemetry.hop_spans() {
+            hops::trace(&link, service.as_str(), spans, signals.stop.clone()).await;
+        } else if config.trace_broker {
+            tracing::warn!(%service, "LABAN_TRACE_BROKER: no spans are exported, so the broker's hops are not traced");
+        }
         let metrics = Metrics::of(service.as_str());
         metrics.watch_spans(&telemetry.span_counts);
         let committer = Committer {

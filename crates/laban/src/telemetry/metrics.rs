@@ -1,6 +1,6 @@
 //! Instruments: the OpenTelemetry messaging conventions' names, and Laban's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -149,7 +149,11 @@ pub(crate) struct Tally {
     deliveries: AtomicU64,
     failed: AtomicU64,
     nanos: AtomicU64,
+    last_error: Mutex<String>,
 }
+
+/// What the services protocol shows of an error.
+const SHOWN: usize = 256;
 
 impl Tally {
     /// Deliveries, failed attempts, and nanoseconds at work.
@@ -157,6 +161,17 @@ impl Tally {
         let [deliveries, failed, nanos] =
             [&self.deliveries, &self.failed, &self.nanos].map(|count| count.load(Relaxed));
         (deliveries, failed, nanos)
+    }
+
+    /// The last error, cut short; empty when there was none.
+    pub(crate) fn last_error(&self) -> String {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, error: &str) {
+        self.failed.fetch_add(1, Relaxed);
+        let shown = error.chars().take(SHOWN).collect();
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = shown;
     }
 }
 
@@ -185,13 +200,13 @@ impl HandlerMetrics {
         self.duplicates.add(1);
     }
 
-    pub(crate) fn retried(&self) {
-        self.tally.failed.fetch_add(1, Relaxed);
+    pub(crate) fn retried(&self, error: &str) {
+        self.tally.failed(error);
         self.retries.add(1);
     }
 
-    pub(crate) fn dead(&self) {
-        self.tally.failed.fetch_add(1, Relaxed);
+    pub(crate) fn dead(&self, error: &str) {
+        self.tally.failed(error);
         self.dead_letters.add(1);
     }
 

@@ -1,6 +1,7 @@
 //! Traces, metrics and logs: OpenTelemetry set up from `OTEL_*`, as its specification has them.
 
 mod exporters;
+mod hops;
 mod http;
 mod metrics;
 mod otlp;
@@ -21,6 +22,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+pub(crate) use hops::HopSpans;
 pub(crate) use http::{Health, serve};
 pub(crate) use metrics::{HandlerMetrics, Metrics, Tally};
 pub(crate) use queue::SpanCounts;
@@ -41,6 +43,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
+    hops: Option<Arc<HopSpans>>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) span_counts: Arc<SpanCounts>,
 }
@@ -58,13 +61,14 @@ impl Telemetry {
         Self {
             traces: None,
             metrics: None,
+            hops: None,
             registry: prometheus::Registry::new(),
             span_counts: Arc::default(),
         }
     }
 
-    /// Sets up traces, metrics and logs for this process.
-    pub(crate) fn install(service: &str, ip: Option<IpAddr>) -> Result<Self, Error> {
+    /// Sets up traces, metrics and logs for this process; with `trace_broker`, for what the broker reports as well.
+    pub(crate) fn install(service: &str, ip: Option<IpAddr>, trace_broker: bool) -> Result<Self, Error> {
         let mut telemetry = Self::none();
         if env("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             logs(None)?;
@@ -77,6 +81,9 @@ impl Telemetry {
             let counts = Arc::clone(&telemetry.span_counts);
             let queue = QueueProcessor::start(Collector::from_env()?, &resource, counts);
             traces = traces.with_span_processor(queue);
+            if trace_broker {
+                telemetry.hops = Some(Arc::new(HopSpans::start(ip, &telemetry.span_counts)?));
+            }
         }
         // Without an exporter too: contexts still pass through, and records still name their trace.
         let traces = traces.build();
@@ -97,14 +104,20 @@ impl Telemetry {
         Ok(telemetry)
     }
 
+    /// Where the broker's reports go, if they are exported.
+    pub(crate) fn hop_spans(&self) -> Option<Arc<HopSpans>> {
+        self.hops.clone()
+    }
+
     /// Lets the last spans and metrics leave, for a bounded time, and says what was lost.
     pub(crate) async fn shutdown(self, service: &str) {
-        let Self { traces, metrics, span_counts, .. } = self;
+        let Self { traces, metrics, hops, span_counts, .. } = self;
         // The providers block; a runtime that is blocked would never deliver what they wait for.
         let flush = tokio::task::spawn_blocking(move || {
             let traces = traces.map_or(Ok(()), |provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT));
             let metrics = metrics.map_or(Ok(()), |provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT));
-            traces.and(metrics)
+            let hops = hops.map_or(Ok(()), |spans| spans.shutdown());
+            traces.and(metrics).and(hops)
         });
         match flush.await {
             Ok(Ok(())) => {}

@@ -95,6 +95,8 @@ async fn every_instance_says_who_it_is_and_what_it_did() {
     };
     let stats = ask(&bench, "$SRV.STATS.payment", 2).await;
     assert_eq!((sum(&stats, "num_requests"), sum(&stats, "num_errors")), (2, 1));
+    let errors: Vec<_> = stats.iter().filter_map(|one| one["endpoints"][0]["last_error"].as_str()).collect();
+    assert!(errors.contains(&"no"), "{errors:?}");
     assert!(sum(&stats, "processing_time") >= 10_000_000, "{stats:?}");
     assert!(stats[0]["started"].as_str().unwrap().ends_with('Z'));
 
