@@ -71,9 +71,10 @@ impl Redriving {
         match ready {
             Ok((handling, (input, message))) => run(handling, delivery, &asked, input, message).await,
             Err(reason) => {
-                let given_up = give_up_again(core, delivery, &asked, letter, reason.clone()).await;
+                let error = format!("handed back, but not run: {reason}");
+                let given_up = give_up_again(core, delivery, &asked, letter, &error).await;
                 if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
-                    handling.metrics.dead(&reason);
+                    handling.metrics.dead(&error);
                 }
                 Ok(())
             }
@@ -188,13 +189,7 @@ async fn run(
 }
 
 /// Records the dead letter again, with what is in the way of a run, unless this redrive has opened nothing. Says whether it has.
-async fn give_up_again(
-    core: &Core,
-    delivery: &Delivery,
-    asked: &Asked,
-    letter: Dead,
-    reason: String,
-) -> bool {
+async fn give_up_again(core: &Core, delivery: &Delivery, asked: &Asked, letter: Dead, error: &str) -> bool {
     let Reaction { cause, handler, .. } = &asked.reaction;
     let identity = Identity { cause: *cause, handler: Arc::clone(handler) };
     let mut known = core.recall(asked.flow(), true, false).await;
@@ -206,15 +201,14 @@ async fn give_up_again(
             return false;
         }
     };
-    let error = format!("handed back, but not run: {reason}");
     tracing::error!(
-        service = %core.service, %handler, flow = %asked.flow(), event = %asked.reaction.on, %error, "dead letter"
+        service = %core.service, %handler, flow = %asked.flow(), event = %asked.reaction.on, error, "dead letter"
     );
-    let fingerprint = fingerprint(core.service.as_str(), handler, &error);
+    let fingerprint = fingerprint(core.service.as_str(), handler, error);
     let reaction = Reaction { attempt: attempts.max(1), ..asked.reaction.clone() };
     let context = propagation::extract(asked.record.trace, &delivery.stored.headers);
     let limit = core.committer.link.client().max_payload();
-    let again = Dead { error: error.clone(), fingerprint, ..letter };
+    let again = Dead { error: error.to_owned(), fingerprint, ..letter };
     let draft = core.drafting.dead(asked.flow(), again, reaction, &context, limit);
     let commit = Commit {
         redrive: asked.record.seq,
@@ -223,7 +217,7 @@ async fn give_up_again(
     let committed = core.committer.commit(&commit, &mut known).await;
     core.memory.put(asked.flow().clone(), known);
     match &committed {
-        Ok(Committed::Now { .. }) => delivery.answers.give_up("not run", &error).await,
+        Ok(Committed::Now { .. }) => delivery.answers.give_up("not run", error).await,
         Ok(Committed::Before | Committed::Stale) => delivery.answers.ack(Settled::Before).await,
         Err(refused) => {
             tracing::error!(service = %core.service, %handler, %refused, "dead letter not written");
