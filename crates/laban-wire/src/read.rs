@@ -223,7 +223,10 @@ impl FlowReader {
     /// # Errors
     /// When the leader does not answer.
     pub async fn leader_at(&self, stream: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
-        let body = serde_json::json!({ "seq": seq.max(1) }).to_string();
+        if seq == 0 {
+            return Ok(None);
+        }
+        let body = serde_json::json!({ "seq": seq }).to_string();
         self.leader_get(stream, &format!("sequence {seq}"), body.into()).await
     }
 

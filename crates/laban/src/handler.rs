@@ -103,7 +103,8 @@ pub trait Handler<Args>: Sized {
     /// Gives up the fence for speed: outcomes are written without a check, so a second delivery may write them twice, and
     /// an input that leads to nothing leaves no record.
     ///
-    /// For high-rate telemetry, where a flow is a device and never ends.
+    /// For high-rate telemetry, where a flow is a device and never ends; and for read models, which have keys of their own: a
+    /// replay runs such a handler again for each event of history.
     fn at_least_once(self) -> Definition {
         Definition { fenced: false, ..self.define() }
     }

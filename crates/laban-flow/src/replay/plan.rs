@@ -70,7 +70,8 @@ impl Plan {
         Ok(Self { parts, events_only: selection.events_only })
     }
 
-    /// How many records are selected.
+    /// How many records are selected, as the broker has counted them: on a replicated stream any replica may have done so, and
+    /// not know of the newest ones yet. They are read all the same.
     pub fn records(&self) -> u64 {
         self.parts.iter().map(|part| part.records - part.left_out).sum()
     }

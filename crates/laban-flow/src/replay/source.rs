@@ -21,9 +21,10 @@ pub(super) type Batch = Result<Vec<Record>, Error>;
 /// Records asked for at a time; asked again when half of them are there.
 const PULL: usize = 1_000;
 /// Bytes asked for at a time, unless one message may be larger.
-const PULL_BYTES: usize = 8 << 20;
-/// Records handed on at a time.
+const PULL_BYTES: usize = 4 << 20;
+/// Records handed on at a time; fewer where they are large.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
 /// How long the broker keeps a request.
 const EXPIRES: Duration = Duration::from_secs(10);
 /// How often it says that it does.
@@ -156,6 +157,7 @@ impl Source {
             if come.is_none() {
                 return Ok(End::Broken("the subscription ended".to_owned()));
             }
+            let mut bytes = 0;
             while let Some(answer) = come {
                 match pull.take(answer) {
                     Come::Record(position, message) => {
@@ -163,6 +165,7 @@ impl Source {
                             return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Whole));
                         }
                         pending = position.pending;
+                        bytes += message.payload.len();
                         batch.push(self.record(position, message)?);
                         self.next = position.seq + 1;
                     }
@@ -171,7 +174,7 @@ impl Source {
                         return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Broken(reason)));
                     }
                 }
-                if batch.len() >= BATCH {
+                if batch.len() >= BATCH || bytes >= BATCH_BYTES {
                     break;
                 }
                 come = pull.answers.next().now_or_never().flatten();

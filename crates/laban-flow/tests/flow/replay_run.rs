@@ -74,7 +74,7 @@ async fn placed(live: &Live, flows: usize) -> Outcome {
 }
 
 #[tokio::test]
-async fn each_handler_is_handed_what_it_reacts_to_in_causal_order() -> Outcome {
+async fn each_handler_is_handed_what_it_reacts_to_in_the_order_of_its_stream() -> Outcome {
     let live = Live::with(&shop()).await?;
     for flow in ["1", "2"] {
         live.write(&dispatched(flow)).await?;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Subscriber};
 use futures_util::stream::{SelectAll, StreamExt as _, select_all};
 use laban_wire::{ReplayRequest, Replayed, TRACEPARENT};
@@ -31,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The handlers that may be handed something again: all of them.
 pub(crate) struct Replaying {
-    pub(crate) handlings: Vec<Arc<Handling>>,
+    handlings: Vec<Arc<Handling>>,
     room: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -97,6 +98,10 @@ impl Replaying {
                 },
                 () = stop.cancelled() => break,
             }
+        }
+        if client.connection_state() != State::Connected {
+            // Nothing more comes over it.
+            return true;
         }
         // What is on its way to this instance is served; what comes after goes to another.
         for subscription in requests.iter_mut() {
