@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod case;
 pub mod compatibility;
 mod connect;
 pub mod contract;

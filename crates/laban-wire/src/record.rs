@@ -174,6 +174,14 @@ impl Payload {
         }
     }
 
+    /// Whether the body can be had again: base64 may have been written by hand.
+    pub(crate) fn is_decodable(&self) -> bool {
+        match self {
+            Self::Base64(text) => STANDARD.decode(text).is_ok(),
+            Self::Json(_) | Self::Text(_) => true,
+        }
+    }
+
     /// The body again.
     pub fn to_bytes(&self) -> Bytes {
         match self {

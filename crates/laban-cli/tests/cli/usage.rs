@@ -43,6 +43,11 @@ fn a_wrong_command_line_is_exit_code_2() -> Outcome {
         &["dead", "show"],
         &["dead", "redrive", "4711", "--flow", "4711"],
         &["dead", "discard", "PAYMENT/1"],
+        &["flow", "export", "--format", "case"],
+        &["flow", "export", "4711"],
+        &["flow", "export", "4711", "--format", "case", "--key", "47"],
+        &["flow", "export", "--ignore", "payment.captured:/at"],
+        &["flow", "export", "4711", "--format", "case", "--ignore", "payment.captured"],
         &["dev", "--port", "0", "--temporary", "--server", "nats://127.0.0.1:1"],
     ] {
         let (code, out, err) = outcome(&laban(args).output()?);
