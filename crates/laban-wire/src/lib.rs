@@ -14,6 +14,7 @@ pub mod metadata;
 mod millis;
 mod read;
 mod record;
+pub mod shadow;
 mod subject;
 mod text;
 mod timer;
