@@ -193,7 +193,7 @@ fn after(before: Progress, record: &Message) -> Progress {
 }
 
 /// Whether a record is part of the flow's state: what was done, rather than what failed.
-fn is_state(message: &Message) -> bool {
+pub(crate) fn is_state(message: &Message) -> bool {
     !matches!(message.subject.event_type.event(), RETRYING | DEAD | REDRIVE)
 }
 

@@ -14,6 +14,7 @@ mod recovery;
 mod redrives;
 mod refusals;
 mod retries;
+mod shadow;
 mod spans;
 mod vanishing;
 mod versions;
