@@ -7,6 +7,7 @@ mod plan;
 mod position;
 mod record;
 mod selection;
+pub mod shadow;
 mod source;
 #[cfg(test)]
 mod testing;

@@ -15,5 +15,6 @@ mod order;
 mod overdue;
 mod read;
 mod replay;
+mod shadow;
 mod state;
 mod tree;
