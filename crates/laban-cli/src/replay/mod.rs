@@ -4,6 +4,7 @@ mod pace;
 mod player;
 mod report;
 mod selection;
+mod shadow;
 mod view;
 
 use clap::Subcommand;
@@ -11,7 +12,7 @@ use clap::Subcommand;
 use crate::Connection;
 use crate::failure::{self, Failure};
 
-/// Read history again: look at it as it went
+/// Read history again: look at it as it went, or try a new build against it
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,10 +23,13 @@ pub(crate) struct Args {
 enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     View(view::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Shadow(shadow::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
         Command::View(args) => view::run(args, connection).await,
+        Command::Shadow(args) => shadow::run(args, connection).await,
     }
 }
