@@ -16,6 +16,7 @@ mod letters;
 mod limits;
 mod recovery;
 mod refusals;
+mod shadow;
 mod signals;
 mod starting;
 mod telemetry;
