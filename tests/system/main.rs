@@ -18,6 +18,7 @@ mod limits;
 mod recovery;
 mod refusals;
 mod replays;
+mod shadow;
 mod signals;
 mod starting;
 mod telemetry;

@@ -16,6 +16,7 @@ mod millis;
 mod read;
 mod record;
 mod replay;
+pub mod shadow;
 mod subject;
 mod text;
 mod timer;

@@ -67,7 +67,7 @@ fn told(text: &str) -> i32 {
     0
 }
 
-fn complained(text: &str, code: i32) -> i32 {
+pub(crate) fn complained(text: &str, code: i32) -> i32 {
     let _ = writeln!(std::io::stderr(), "{text}");
     code
 }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::EventType;
+use laban_wire::{EventType, Message};
 
+use crate::event::in_words;
 use crate::extract::Call;
 use crate::outcome::End;
 use crate::{BoxError, EventInfo, Retry};
@@ -93,6 +94,20 @@ impl Definition {
     /// The versions of `event` that this handler takes, the newest first.
     pub(crate) fn versions_of(&self, event: &EventType) -> &[u32] {
         self.consumes.iter().find(|info| info.event == *event).map_or(&[], |info| &info.versions)
+    }
+
+    /// Whether the message is of a version that this handler takes; one that says none may be.
+    pub(crate) fn version_known(&self, message: &Message) -> Result<(), String> {
+        let event = &message.subject.event_type;
+        let known = self.versions_of(event);
+        match message.meta.version {
+            Some(version) if !known.contains(&version) => Err(format!(
+                "{event} is of version {version}; handler `{}` knows {}",
+                self.name,
+                in_words(known)
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

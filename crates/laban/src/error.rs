@@ -68,6 +68,14 @@ pub enum Error {
         /// Which signal.
         signal: &'static str,
     },
+    /// The service cannot be run in a shadow, or the shadow ended before its time (`laban replay shadow`).
+    #[error("service {service}: not run in a shadow: {reason}")]
+    Shadow {
+        /// The service.
+        service: String,
+        /// Why, and how to mend it.
+        reason: String,
+    },
     /// Telemetry could not be set up.
     #[error("telemetry: {0}")]
     Telemetry(String),

@@ -16,6 +16,7 @@ mod outcome;
 mod retry;
 mod runtime;
 mod service;
+mod shadow;
 mod telemetry;
 
 pub use definition::Definition;
@@ -29,10 +30,11 @@ pub use flow_state::{FlowState, Record};
 pub use handler::Handler;
 pub use laban_macros::Event;
 pub use laban_wire::contract::{Contract, DeadlineContract, EventContract, HandlerContract, RetryContract};
-pub use laban_wire::{EventId, EventType, FlowId, InvalidFlowId};
+pub use laban_wire::{DeadReason, EventId, EventType, FlowId, InvalidFlowId};
 pub use outcome::{Emit, Failure, Never, OrRetry, Outbox, Outcome, Undecided};
 pub use retry::Retry;
 #[cfg(feature = "faults")]
 pub use runtime::FaultPoint;
 pub use runtime::Running;
 pub use service::Service;
+pub use shadow::Recorded;

@@ -9,7 +9,8 @@ use crate::contract;
 use crate::definition::Definition;
 use crate::extract::{Opener, States};
 use crate::runtime::{Running, Signals};
-use crate::{BoxError, Error, Event, EventInfo, Handler, Result, command_line};
+use crate::shadow::{self, Awaited, Stub};
+use crate::{BoxError, Error, Event, EventInfo, Handler, Recorded, Result, command_line};
 
 /// A named group of handlers, the only writer of its own events.
 ///
@@ -38,6 +39,7 @@ pub struct Service {
     begins: Vec<EventInfo>,
     states: States,
     openers: Vec<Opener>,
+    stubs: Vec<Stub>,
     version: String,
     cloud_events: bool,
     telemetry: bool,
@@ -66,6 +68,7 @@ impl Service {
             begins: Vec::new(),
             states: States::default(),
             openers: Vec::new(),
+            stubs: Vec::new(),
             version: "0.0.0".to_owned(),
             cloud_events: false,
             telemetry: true,
@@ -101,6 +104,54 @@ impl Service {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
         self.openers.push(Opener::of(open));
+        self
+    }
+
+    /// Says what stands for [`State<T>`](crate::State) when the service runs in a shadow: when `laban replay shadow` tries a
+    /// build on what is recorded. It is made anew for each reaction, of what is recorded of that, and must have no effect
+    /// outside. What was given with [`state`](Self::state) is not used there, and what was given with
+    /// [`state_with`](Self::state_with) is not opened. A service of which a handler takes a state and nothing stands for it
+    /// refuses to run in a shadow.
+    ///
+    /// ```
+    /// # use std::sync::Arc; use laban::{BoxError, Event, Recorded, Service}; use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize, JsonSchema)] #[event(name = "payment.captured", version = 1, flow = id)]
+    /// # struct PaymentCaptured { id: String }
+    /// trait Bank: Send + Sync {
+    ///     fn charge(&self, cents: u64) -> bool;
+    /// }
+    ///
+    /// struct RealBank;
+    /// # impl Bank for RealBank { fn charge(&self, cents: u64) -> bool { true } }
+    ///
+    /// /// Says what the bank must have said.
+    /// struct RecordedBank(bool);
+    ///
+    /// impl Bank for RecordedBank {
+    ///     fn charge(&self, _: u64) -> bool {
+    ///         self.0
+    ///     }
+    /// }
+    ///
+    /// # let service =
+    /// Service::new("payment")
+    ///     .state::<Arc<dyn Bank>>(Arc::new(RealBank))
+    ///     .state_in_shadow::<Arc<dyn Bank>>(|recorded| {
+    ///         let captured = recorded.event::<PaymentCaptured>()?;
+    ///         Ok(Arc::new(RecordedBank(captured.is_some())))
+    ///     })
+    /// # ;
+    /// ```
+    ///
+    /// A reaction for which it returns an error, because what is recorded does not tell enough, is not run, and the report
+    /// says so.
+    #[must_use]
+    pub fn state_in_shadow<T: Clone + Send + Sync + 'static>(
+        mut self,
+        make: impl Fn(&Recorded) -> Result<T, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.stubs.push(Stub::of(make));
         self
     }
 
@@ -157,9 +208,20 @@ impl Service {
     /// Answers the program's arguments, if there are any, and then ends the process: `contract` prints the contract as JSON,
     /// `--help` says what can be asked, and anything else is an error, with code 2.
     ///
+    /// When `laban replay shadow` has started the program, it is served to its end, and then the process ends as well.
+    ///
     /// [`run`](Self::run) does this by itself. A program that starts its service by hand calls it before it opens anything.
     #[must_use]
     pub fn command_line(self) -> Self {
+        let service = self.answered();
+        match service.awaited() {
+            Ok(None) => service,
+            Ok(Some(awaited)) => shadow::end_with(service.name.clone(), service.serve(awaited)),
+            Err(error) => shadow::end(Err(error)),
+        }
+    }
+
+    fn answered(self) -> Self {
         command_line::answer(&self.name, || self.contract());
         self
     }
@@ -187,11 +249,16 @@ impl Service {
     /// Ctrl-C stop the service, wherever it is, unless the program has kept them to [itself](Self::own_signals). A program
     /// that does not go on to [`wait`](Running::wait) within five seconds of a signal is ended.
     ///
+    /// In a shadow (`laban replay shadow`) nothing is started: it is served to its end, and then the process ends.
+    ///
     /// # Errors
     /// When the service does not fit together, a setting is wrong, or the broker is not what is needed. When it is not
     /// there, or a cluster without a leader, for as long as `LABAN_CONNECT_TIMEOUT_MS`. [`Error::Stopped`] when a signal
     /// comes first.
     pub async fn start(self) -> Result<Running> {
+        if let Some(awaited) = self.awaited()? {
+            shadow::end(self.serve(awaited).await);
+        }
         let signals = self.signals();
         let mut running = self.begin(signals).await?;
         running.signals.await_stop(false);
@@ -204,10 +271,15 @@ impl Service {
     /// Before anything is opened it answers the program's arguments, as [`command_line`](Self::command_line) does, unless
     /// the program has [arguments of its own](Self::own_arguments).
     ///
+    /// In a shadow (`laban replay shadow`) it serves that instead, to its end.
+    ///
     /// # Errors
     /// As [`start`](Self::start), but for [`Error::Stopped`], and when the drain does not finish in time.
     pub async fn run(self) -> Result<()> {
-        let service = if self.arguments { self.command_line() } else { self };
+        let service = if self.arguments { self.answered() } else { self };
+        if let Some(awaited) = service.awaited()? {
+            return service.serve(awaited).await;
+        }
         let signals = service.signals();
         match service.begin(signals).await {
             Ok(running) => running.wait().await,
@@ -220,9 +292,25 @@ impl Service {
         if self.signals { Signals::listen(&self.name) } else { Signals::ignored() }
     }
 
+    fn setting_of(&self, name: &str) -> Option<String> {
+        self.settings.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    fn awaited(&self) -> Result<Option<Awaited>> {
+        Awaited::from_lookup(|name| self.setting_of(name))
+    }
+
+    /// Runs in a shadow, to its end. Nothing is opened, no broker is asked for, and no telemetry leaves.
+    fn serve(self, awaited: Awaited) -> impl Future<Output = Result<()>> + Send + 'static {
+        let contract = self.contract();
+        let Self { name, definitions, stubs, .. } = self;
+        let parts = shadow::Parts { contract, definitions, stubs };
+        async move { shadow::serve(&name, awaited, parts).await }
+    }
+
     async fn begin(mut self, signals: Signals) -> Result<Running> {
         let contract = self.contract()?;
-        let lookup = |name: &str| self.settings.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let lookup = |name: &str| self.setting_of(name);
         #[cfg(feature = "faults")]
         crate::runtime::faults::arm(lookup)?;
         let config = Config::from_lookup(lookup)?;

@@ -1,11 +1,12 @@
 //! The whole choreography without a broker: whatever order events arrive in, every order ends once and the books add up.
 //!
 //! The handlers, the books and what is made of the services' records are the real ones; only delivery is simulated. A reaction
-//! may run twice, as it does after a crash between its effect and its commit.
+//! may run twice, as it does after a crash between its effect and its commit. And it is run in a shadow, where the books are made
+//! of what came of it, and the same must come of it again.
 
 use std::fmt::Debug;
 
-use laban::{Cause, Failure, Record, State};
+use laban::{Cause, Failure, Record, Recorded, State};
 
 use crate::audit::Audit;
 use crate::events::*;
@@ -17,7 +18,7 @@ use crate::samples::{cause, emitted, handled, placed, so_far};
 use crate::shipping::{Half, call_off, dispatch};
 use Deadline::{Anytime, Late};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, laban::Event)]
 enum Event {
     Placed(OrderPlaced),
     Overdue(PaymentOverdue),
@@ -133,6 +134,31 @@ impl Shop {
         })
     }
 
+    /// The shop as it is in a shadow of this reaction: its books are made of what is recorded. Nothing for a reaction that asks
+    /// no books.
+    fn in_shadow(&self, reaction: &Reaction, outcome: Option<&Event>) -> Option<Self> {
+        let outcome = outcome.cloned();
+        let recorded = match reaction {
+            Reaction::Charge(order) => Recorded::test("charge", order, outcome),
+            Reaction::Void(overdue) => Recorded::test("void", overdue, outcome),
+            Reaction::Refund(rejected) => Recorded::test("refund", rejected, outcome),
+            Reaction::Reserve(order) => Recorded::test("reserve", order, outcome),
+            Reaction::Release(declined) => Recorded::test("release", declined, outcome),
+            Reaction::Ship(dispatched) => Recorded::test("ship", dispatched, outcome),
+            _ => return None,
+        };
+        let recorded = recorded.unwrap();
+        let (payment, inventory) = (payment::Books::in_shadow, inventory::Books::in_shadow);
+        let mut shop = Self::open(&placed());
+        match reaction {
+            Reaction::Charge(_) | Reaction::Void(_) | Reaction::Refund(_) => {
+                shop.payment = payment(&recorded).unwrap();
+            }
+            _ => shop.inventory = inventory(&recorded).unwrap(),
+        }
+        Some(shop)
+    }
+
     /// Remembers a reaction, as its record in the home stream does.
     fn commit(&mut self, reaction: &Reaction, outcome: Option<&Event>) {
         match (reaction, outcome) {
@@ -196,12 +222,20 @@ async fn play(order: OrderPlaced, deadline: Deadline, random: &mut fastrand::Rng
         let cause = cause();
         let outcome = shop.run(reaction.clone(), cause.clone()).await;
         if random.bool() {
-            assert_eq!(shop.run(reaction.clone(), cause).await, outcome, "a second run of {reaction:?}");
+            assert_eq!(
+                shop.run(reaction.clone(), cause.clone()).await,
+                outcome,
+                "a second run of {reaction:?}"
+            );
         }
         let Ok(outcome) = outcome else {
             due.push(reaction);
             continue;
         };
+        if let Some(shadow) = shop.in_shadow(&reaction, outcome.as_ref()) {
+            let again = shadow.run(reaction.clone(), cause.clone()).await;
+            assert_eq!(again.as_ref(), Ok(&outcome), "a shadow of {reaction:?}");
+        }
         shop.commit(&reaction, outcome.as_ref());
         if let Some(event) = outcome {
             happened.push(event.clone());

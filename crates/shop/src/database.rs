@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use laban::{BoxError, Error, EventId, Failure};
+use laban::{BoxError, DeadReason, Error, EventId, Failure, Recorded};
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde::Serialize;
@@ -93,11 +93,15 @@ impl Database {
         result
     }
 
-    /// Books that are gone when the test is.
-    #[cfg(test)]
-    pub(crate) fn in_memory(create: Create) -> Self {
-        let connection = prepare(Connection::open_in_memory().unwrap(), create).unwrap();
-        Self { connection: Arc::new(Mutex::new(connection)), pause: Duration::ZERO }
+    /// Books that leave nothing behind, filled by `create`: for tests, and for a shadow.
+    ///
+    /// # Errors
+    /// When they cannot be filled.
+    pub(crate) fn in_memory(
+        create: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<Self> {
+        let connection = prepare(Connection::open_in_memory()?, create)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), pause: Duration::ZERO })
     }
 
     /// Looks into the books of a test.
@@ -126,7 +130,10 @@ fn path_of(dir: &Path, name: &str) -> PathBuf {
     dir.join(name).with_extension("db")
 }
 
-fn prepare(mut connection: Connection, create: Create) -> rusqlite::Result<Connection> {
+fn prepare(
+    mut connection: Connection,
+    create: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     // With a write-ahead log readers and the writer do not wait for each other; FULL keeps an entry through a power cut.
     write_ahead(&connection)?;
@@ -162,6 +169,20 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 fn result_of(tx: &Transaction<'_>, key: EventId) -> rusqlite::Result<Option<String>> {
     tx.query_one("SELECT result FROM entries WHERE idempotency_key = ?", [key.to_string()], |row| row.get(0))
         .optional()
+}
+
+/// Whether what is recorded of a reaction tells what the books must have held.
+///
+/// # Errors
+/// When it became a dead letter for a reason that was theirs. One whose event could not be read has asked nobody, so what comes
+/// of it in a shadow is what would if all went well.
+pub(crate) fn is_told(recorded: &Recorded) -> Result<(), BoxError> {
+    match recorded.dead_letter() {
+        Some((DeadReason::Rejected | DeadReason::Exhausted, error)) => {
+            Err(format!("it was given up, and what the books held then is not recorded: {error}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// For a state that this version of the shop does not know.
@@ -279,7 +300,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_refused_leaves_no_trace() {
-        let database = Database::in_memory(counter);
+        let database = Database::in_memory(counter).unwrap();
         let refuse = |tx: &Transaction<'_>| -> Result<u64, BooksError> {
             tx.execute("UPDATE counter SET n = 500", ())?;
             Err(BooksError::contradiction(&order_id(), "no"))
@@ -292,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_that_may_pass_and_the_books_stay_usable() {
-        let database = Database::in_memory(counter);
+        let database = Database::in_memory(counter).unwrap();
         let spill = |tx: &Transaction<'_>| -> Result<u64, BooksError> {
             tx.execute("UPDATE counter SET n = 500", ())?;
             panic!("ink spilled");
@@ -305,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_tables_forbid_is_not_tried_again() {
-        let database = Database::in_memory(counter);
+        let database = Database::in_memory(counter).unwrap();
         let overflow = |tx: &Transaction<'_>| Ok(tx.execute("UPDATE counter SET n = 1000", ())?);
         let forbidden = database.enter(EventId::root(), "count", &order_id(), overflow).await.unwrap_err();
         assert!(matches!(Failure::<()>::from(forbidden), Failure::Reject(_)));

@@ -5,6 +5,7 @@ mod player;
 mod report;
 mod run;
 mod selection;
+mod shadow;
 mod view;
 
 use clap::Subcommand;
@@ -12,7 +13,7 @@ use clap::Subcommand;
 use crate::Connection;
 use crate::failure::{self, Failure};
 
-/// Read history again: look at it as it went, or hand it to a service again
+/// Read history again: look at it as it went, hand it to a service again, or try a new build against it
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -25,11 +26,13 @@ enum Command {
     View(view::Args),
     #[command(after_help = failure::EXIT_CODES)]
     Run(run::Args),
+    Shadow(shadow::Args),
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     match args.command {
         Command::View(args) => view::run(args, connection).await,
         Command::Run(args) => run::run(args, connection).await,
+        Command::Shadow(args) => shadow::run(args, connection).await,
     }
 }

@@ -7,7 +7,7 @@ use crate::flow::moment::Moment;
 /// Which records: all that is said must hold; where several of a kind are named, one of them.
 ///
 /// Which service is meant is not among it: a command may mean the service that wrote the records, or the one that reacts.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct SelectionArgs {
     /// Not older than this: a time span (`2h`), or a time (`2026-11-26T18:00:00Z`)

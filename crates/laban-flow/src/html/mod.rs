@@ -8,7 +8,7 @@ use crate::timeline::Scale;
 use crate::words::{duration, plain, stamp};
 use crate::{Flow, State, Step};
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 impl Flow {
     /// The flow as a page of HTML: how it stands, when each step was, every step in full, and the JSON.
@@ -155,7 +155,7 @@ fn unturned(json: &str) -> String {
 }
 
 /// Text from elsewhere, as text.
-fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));

@@ -8,6 +8,7 @@ mod position;
 mod record;
 pub mod run;
 mod selection;
+pub mod shadow;
 mod source;
 #[cfg(test)]
 mod testing;

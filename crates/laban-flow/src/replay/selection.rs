@@ -66,7 +66,7 @@ impl Selection {
         Ok(scopes)
     }
 
-    fn check(&self, mesh: &Mesh) -> Result<(), Error> {
+    pub(super) fn check(&self, mesh: &Mesh) -> Result<(), Error> {
         if let (Some(since), Some(until)) = (self.since, self.until)
             && since >= until
         {
@@ -131,7 +131,7 @@ impl Selection {
     }
 }
 
-fn wrong(reason: String) -> Error {
+pub(super) fn wrong(reason: String) -> Error {
     Error::Selection { reason }
 }
 

@@ -18,5 +18,6 @@ mod overdue;
 mod read;
 mod replay;
 mod replay_run;
+mod shadow;
 mod state;
 mod tree;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use laban_wire::{DeadReason, Message, Millis, Reaction, error_chain};
+use laban_wire::{DeadReason, Millis, Reaction, error_chain};
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
 
@@ -14,7 +14,6 @@ use super::handling::{Handling, Step, Task};
 use super::letters::Letter;
 use super::memory::{Known, Progress};
 use super::outcome::Written;
-use crate::event::in_words;
 use crate::extract::Call;
 use crate::outcome::{End, Outgoing};
 use crate::telemetry::Ending;
@@ -34,6 +33,7 @@ impl Handling {
             handler: Arc::clone(&self.handler),
         };
         let run = self
+            .definition
             .version_known(&task.message)
             .and_then(|()| self.definition.run.run(call).map_err(|error| error_chain(error.as_ref())));
         let run = match run {
@@ -173,19 +173,6 @@ impl Handling {
             self.core.committer.commit(&commit, known).await
         } else {
             Box::pin(self.core.committer.append_open(commit.drafts)).await
-        }
-    }
-
-    fn version_known(&self, message: &Message) -> Result<(), String> {
-        let event = &message.subject.event_type;
-        let known = self.definition.versions_of(event);
-        match message.meta.version {
-            Some(version) if !known.contains(&version) => Err(format!(
-                "{event} is of version {version}; handler `{}` knows {}",
-                self.handler,
-                in_words(known)
-            )),
-            _ => Ok(()),
         }
     }
 }

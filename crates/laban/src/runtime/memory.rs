@@ -235,7 +235,7 @@ fn redriven(record: &Message) -> Option<u64> {
 }
 
 /// Whether a record is part of the flow's state: what was done, rather than what failed.
-fn is_state(message: &Message) -> bool {
+pub(crate) fn is_state(message: &Message) -> bool {
     !matches!(message.subject.event_type.event(), RETRYING | DEAD | REDRIVE | DISCARDED)
 }
 

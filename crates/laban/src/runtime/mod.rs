@@ -39,9 +39,10 @@ mod vigil;
 pub(crate) use self::append::{AppendError, Fence};
 pub(crate) use self::commit::{Commit, Committed, Pause};
 pub(crate) use self::core::Core;
+pub(crate) use self::drafts::fingerprint;
 #[cfg(feature = "faults")]
 pub use self::faults::Point as FaultPoint;
 pub(crate) use self::link::Link;
-pub(crate) use self::memory::{Identity, Progress};
+pub(crate) use self::memory::{Identity, Progress, is_state};
 pub use self::running::Running;
 pub(crate) use self::signals::Signals;

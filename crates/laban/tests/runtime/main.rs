@@ -15,6 +15,7 @@ mod redrives;
 mod refusals;
 mod replays;
 mod retries;
+mod shadow;
 mod spans;
 mod vanishing;
 mod versions;

@@ -17,7 +17,7 @@ const NAME: &str = "inventory";
 
 /// The inventory's books.
 #[derive(Clone, Debug)]
-pub struct Books(Database);
+pub struct Books(pub(super) Database);
 
 /// What came of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Books {
 }
 
 /// Lines of the same goods are one item.
-fn items_of(lines: &[Line]) -> Vec<Item> {
+pub(super) fn items_of(lines: &[Line]) -> Vec<Item> {
     let mut quantities = BTreeMap::<&str, u64>::new();
     for line in lines {
         *quantities.entry(&line.sku).or_default() += u64::from(line.quantity);
@@ -169,7 +169,7 @@ fn state_of(tx: &Transaction<'_>, order_id: &OrderId) -> rusqlite::Result<Option
         .optional()
 }
 
-fn set_state(tx: &Transaction<'_>, order_id: &OrderId, state: &str) -> rusqlite::Result<()> {
+pub(super) fn set_state(tx: &Transaction<'_>, order_id: &OrderId, state: &str) -> rusqlite::Result<()> {
     let upsert =
         "INSERT INTO orders VALUES (?, ?) ON CONFLICT (order_id) DO UPDATE SET state = excluded.state";
     tx.execute(upsert, (order_id.as_str(), state)).map(drop)
@@ -293,7 +293,7 @@ fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 #[cfg(test)]
 impl Books {
     pub(crate) fn in_memory() -> Self {
-        Self(Database::in_memory(create))
+        Self(Database::in_memory(create).unwrap())
     }
 
     pub(crate) async fn stock(&self) -> Vec<StockLevel> {

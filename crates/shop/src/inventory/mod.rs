@@ -2,6 +2,7 @@
 
 mod books;
 mod catalogue;
+mod shadow;
 
 use laban::{Cause, Failure, Handler as _, Service, State};
 
@@ -24,6 +25,7 @@ fn reacting() -> Service {
         .on(reserve)
         .on(release.compensates::<StockReserved>())
         .on(ship)
+        .state_in_shadow(Books::in_shadow)
 }
 
 /// Runs the service until it is told to stop, then drains.

@@ -18,7 +18,10 @@ pub fn service(outbox: Outbox) -> Service {
 }
 
 fn reacting() -> Service {
-    Service::new("notification").version(env!("CARGO_PKG_VERSION")).on(tell)
+    Service::new("notification")
+        .version(env!("CARGO_PKG_VERSION"))
+        .on(tell)
+        .state_in_shadow(Outbox::in_shadow)
 }
 
 /// Runs the service until it is told to stop, then drains.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use laban::EventId;
+use laban::{BoxError, EventId, Recorded};
 use rusqlite::{Connection, Transaction};
 
 use crate::database::{BooksError, Database, open_to_read};
@@ -35,6 +35,14 @@ impl Outbox {
     /// When it cannot be opened.
     pub fn open(settings: &Settings) -> laban::Result<Self> {
         Database::open(settings, NAME, create).map(Self)
+    }
+
+    /// An outbox in memory, for a shadow: its letters go nowhere.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn in_shadow(_: &Recorded) -> Result<Self, BoxError> {
+        Ok(Self(Database::in_memory(create)?))
     }
 
     /// Puts a letter into the outbox, once.
@@ -81,7 +89,7 @@ fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 #[cfg(test)]
 impl Outbox {
     pub(crate) fn in_memory() -> Self {
-        Self(Database::in_memory(create))
+        Self(Database::in_memory(create).unwrap())
     }
 
     pub(crate) async fn letters(&self) -> Vec<Letter> {

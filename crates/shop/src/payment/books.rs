@@ -22,6 +22,21 @@ const PATIENCE: Duration = Duration::from_millis(200);
 pub struct Books {
     database: Database,
     patience: Duration,
+    rule: Rule,
+}
+
+/// What the shop itself has to say about a charge, whatever the bank would allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// No order is charged more.
+    pub most_cents: u64,
+}
+
+impl Default for Rule {
+    /// The bank alone decides.
+    fn default() -> Self {
+        Self { most_cents: u64::MAX }
+    }
 }
 
 /// What came of a charge.
@@ -44,7 +59,22 @@ impl Books {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(settings: &Settings) -> laban::Result<Self> {
-        Ok(Self { database: Database::open(settings, NAME, create)?, patience: PATIENCE })
+        Ok(Self {
+            database: Database::open(settings, NAME, create)?,
+            patience: PATIENCE,
+            rule: Rule::default(),
+        })
+    }
+
+    /// Books for which nobody waits.
+    pub(super) fn of(database: Database) -> Self {
+        Self { database, patience: Duration::ZERO, rule: Rule::default() }
+    }
+
+    /// The same books, kept by this rule.
+    #[must_use]
+    pub fn under(self, rule: Rule) -> Self {
+        Self { rule, ..self }
     }
 
     /// Charges `card` for an order, once.
@@ -58,8 +88,8 @@ impl Books {
         card: String,
         total_cents: u64,
     ) -> Result<Charge, BooksError> {
-        let order = order_id.clone();
-        let work = move |tx: &Transaction<'_>| charge(tx, &order, &card, total_cents);
+        let (order, rule) = (order_id.clone(), self.rule);
+        let work = move |tx: &Transaction<'_>| charge(tx, rule, &order, &card, total_cents);
         let charged = self.database.enter(key, "charge", order_id, work).await;
         if matches!(charged, Err(BooksError::Unanswered(_))) {
             tokio::time::sleep(self.patience).await;
@@ -90,13 +120,14 @@ impl Books {
 
 fn charge(
     tx: &Transaction<'_>,
+    rule: Rule,
     order_id: &OrderId,
     card: &str,
     total_cents: u64,
 ) -> Result<Charge, BooksError> {
     let charge = match account_of(tx, order_id)?.map(|account| account.state) {
         None => match limit_of(tx, card)? {
-            Some(limit_cents) => decide(limit_cents, total_cents),
+            Some(limit_cents) => rule.decide(limit_cents, total_cents),
             None => return Err(BooksError::Unanswered("the bank")),
         },
         Some(PaymentState::Voided) => Charge::Declined(DeclineReason::OutOfStock),
@@ -117,12 +148,14 @@ fn charge(
     Ok(charge)
 }
 
-/// The rule: within the card's limit.
-fn decide(limit_cents: u64, total_cents: u64) -> Charge {
-    match limit_cents {
-        0 => Charge::Declined(DeclineReason::CardBlocked),
-        limit if total_cents > limit => Charge::Declined(DeclineReason::OverLimit),
-        _ => Charge::Captured { amount_cents: total_cents },
+impl Rule {
+    /// Within the card's limit, and the shop's.
+    fn decide(self, limit_cents: u64, total_cents: u64) -> Charge {
+        match limit_cents {
+            0 => Charge::Declined(DeclineReason::CardBlocked),
+            limit if total_cents > limit.min(self.most_cents) => Charge::Declined(DeclineReason::OverLimit),
+            _ => Charge::Captured { amount_cents: total_cents },
+        }
     }
 }
 
@@ -241,14 +274,14 @@ fn account_of(tx: &Transaction<'_>, order_id: &OrderId) -> rusqlite::Result<Opti
     tx.query_row("SELECT * FROM payments WHERE order_id = ?", [order_id.as_str()], Account::of).optional()
 }
 
-fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+pub(super) fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(include_str!("books.sql"))
 }
 
 #[cfg(test)]
 impl Books {
     pub(crate) fn in_memory() -> Self {
-        Self { database: Database::in_memory(create), patience: Duration::ZERO }
+        Self::of(Database::in_memory(create).unwrap())
     }
 
     pub(crate) async fn accounts(&self) -> Vec<Account> {

@@ -3,6 +3,7 @@
 //! Whatever comes first, an order's payment is captured or declined, once: the books decide.
 
 mod books;
+mod shadow;
 
 use laban::{Cause, Failure, Handler as _, Service, State};
 
@@ -12,19 +13,20 @@ use crate::events::{
 };
 use crate::settings::Settings;
 
-pub use books::{Account, Books, Charge, PaymentState, accounts};
+pub use books::{Account, Books, Charge, PaymentState, Rule, accounts};
 
 /// The service.
 pub fn service(books: Books) -> Service {
-    reacting().state(books)
+    reacting(Rule::default()).state(books)
 }
 
-fn reacting() -> Service {
+fn reacting(rule: Rule) -> Service {
     Service::new("payment")
         .version(env!("CARGO_PKG_VERSION"))
         .on(charge)
         .on(void)
         .on(refund.compensates::<PaymentCaptured>())
+        .state_in_shadow(move |recorded| Ok(Books::in_shadow(recorded)?.under(rule)))
 }
 
 /// Runs the service until it is told to stop, then drains.
@@ -32,9 +34,20 @@ fn reacting() -> Service {
 /// # Errors
 /// When the books cannot be opened, the service does not start, or the drain does not finish in time.
 pub async fn run(settings: &Settings) -> laban::Result<()> {
+    run_under(settings, Rule::default()).await
+}
+
+/// The same, by another rule.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_under(settings: &Settings, rule: Rule) -> laban::Result<()> {
     let settings = settings.clone();
     // Opened when it starts: what is asked on the command line needs none.
-    reacting().state_with(async move || Books::open(&settings)).run().await
+    reacting(rule)
+        .state_with(async move || Ok::<_, laban::Error>(Books::open(&settings)?.under(rule)))
+        .run()
+        .await
 }
 
 /// Charge for what was ordered, or say why not.
