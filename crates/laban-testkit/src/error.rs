@@ -2,7 +2,9 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// What may go wrong while a real process is made ready for a test.
+use crate::Differences;
+
+/// What may go wrong while a real process is made ready for a test, or a case is run.
 ///
 /// Messages carry the end of the process' own log, because that is where the reason is.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,25 @@ pub enum Error {
         /// How long.
         waited: Duration,
     },
+    /// A case cannot be read, or not be run like this: see [`Case`](crate::Case).
+    #[error("case {case}: {why}")]
+    Case {
+        /// The case's file.
+        case: String,
+        /// What is wrong, and what would do.
+        why: String,
+    },
+    /// A broker did not do what a case needs.
+    #[error("cannot {what}: {why}")]
+    Broker {
+        /// What was tried, in the infinitive.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// A service did otherwise than a case has it: see [`CaseRun::check`](crate::CaseRun::check).
+    #[error("{0}")]
+    NotAsRecorded(Differences),
 }
 
 impl Error {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod broker;
+mod case;
 mod cluster;
 mod disk;
 mod error;
@@ -18,6 +19,7 @@ pub mod wait;
 mod watchdog;
 
 pub use broker::{Broker, Builder as BrokerBuilder};
+pub use case::{Case, CaseOf, CaseRun, Differences};
 pub use cluster::{Builder as ClusterBuilder, Cluster};
 pub use disk::SmallDisk;
 pub use error::Error;

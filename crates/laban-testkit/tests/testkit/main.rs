@@ -1,6 +1,7 @@
 //! The test kit against the real programs.
 
 mod broker;
+mod case;
 mod cluster;
 mod disk;
 mod jaeger;
