@@ -8,7 +8,7 @@ use crate::terminal;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found
-  1  not done; `flow show`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found
+  1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found
   2  the command line is wrong, or a file that it names
   3  the broker cannot be reached, or did not answer in full";
 

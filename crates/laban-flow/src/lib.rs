@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod case;
 pub mod check;
 mod clock;
 mod error;

@@ -1,5 +1,6 @@
 //! `laban flow`: one run of a business process, as the streams tell it.
 
+mod case;
 mod choice;
 mod columns;
 mod export;

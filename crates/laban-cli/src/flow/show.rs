@@ -106,7 +106,7 @@ async fn read(reader: &FlowReader, mesh: &Mesh, id: &FlowId) -> Result<Flow, Fai
     Flow::read(reader.clone(), mesh, id).await?.ok_or_else(|| not_found(id, &mesh.homes))
 }
 
-fn not_found(flow: &FlowId, homes: &[Home]) -> Failure {
+pub(super) fn not_found(flow: &FlowId, homes: &[Home]) -> Failure {
     let services: Vec<&str> = homes.iter().map(|home| home.service.as_str()).collect();
     Failure::NotDone(match services.as_slice() {
         [] => {

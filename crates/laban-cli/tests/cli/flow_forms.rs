@@ -116,6 +116,39 @@ async fn flows_are_exported_whole_or_not_at_all() -> Outcome {
     Ok(())
 }
 
+/// The same bytes each time, and a file that is read as a case.
+#[tokio::test]
+async fn a_flow_is_exported_as_a_test() -> Outcome {
+    let broker = shop(3).await?;
+    let url = broker.url();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("4711.json");
+    let file = path.to_str().ok_or("no path")?;
+    let ignore = "payment.captured:/captured_at";
+    let args = ["flow", "export", "4711", "--format", "case", "--ignore", ignore, "-s", &url];
+    let (code, out, err) = outcome(&laban(&args).output()?);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let (code, none, err) = outcome(&laban(&args).args(["-o", file]).output()?);
+    let said = format!("laban: flow \"4711\" as a test in {file}\n");
+    assert_eq!((code, none.as_str(), err), (Some(0), "", said));
+    assert_eq!(std::fs::read_to_string(&path)?, out);
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "nothing half-written is left");
+
+    let case = laban_testkit::Case::read(&path)?;
+    assert_eq!((case.flow().as_str(), case.services()), ("4711", vec!["payment"]));
+    let written: Value = serde_json::from_str(&out)?;
+    assert_eq!((&written["laban_case"], &written["ignore"][0]), (&1.into(), &ignore.into()));
+    let events: Vec<_> =
+        written["records"].as_array().into_iter().flatten().map(|one| &one["event"]).collect();
+    assert_eq!(events, ["order.placed", "payment.captured"]);
+
+    let args = ["flow", "export", "nobody", "--format", "case", "-s", &url];
+    let (code, out, err) = outcome(&laban(&args).output()?);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("laban: no flow \"nobody\": none of order, payment has"), "{err}");
+    Ok(())
+}
+
 /// Jaeger is of help, and not needed.
 #[tokio::test]
 async fn without_jaeger_everything_else_is_the_same() -> Outcome {

@@ -34,6 +34,11 @@ fn a_wrong_command_line_is_exit_code_2() -> Outcome {
         &["flow", "list", "--state", "asleep"],
         &["flow", "list", "--since", "yesterday"],
         &["flow", "list", "--after", "there"],
+        &["flow", "export", "--format", "case"],
+        &["flow", "export", "4711"],
+        &["flow", "export", "4711", "--format", "case", "--key", "47"],
+        &["flow", "export", "--ignore", "payment.captured:/at"],
+        &["flow", "export", "4711", "--format", "case", "--ignore", "payment.captured"],
         &["dev", "--port", "0", "--temporary", "--server", "nats://127.0.0.1:1"],
     ] {
         let (code, out, err) = outcome(&laban(args).output()?);

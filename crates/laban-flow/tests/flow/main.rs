@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail as loudly as the test")]
 
+mod case;
 mod discovery;
 mod foreign;
 mod formats;
