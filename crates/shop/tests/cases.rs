@@ -41,10 +41,8 @@ async fn holds(file: &str) -> Result<(), Error> {
         let (broker, folder) = (Broker::start().await?, tempfile::tempdir().unwrap());
         let run = case.of(name).on(&broker).await?;
         let service = service(name, folder.path()).setting("NATS_URL", broker.url());
-        let running = service.own_telemetry().own_signals().start().await.unwrap();
+        let _running = service.own_telemetry().own_signals().start().await.unwrap();
         run.check().await?;
-        running.stop();
-        running.wait().await.unwrap();
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
 enum Format {
     /// An object-centric event log, OCEL 2.0, in JSON
     Ocel2,
-    /// One flow as a test, for laban_testkit::Case
+    /// One flow as a test, for laban_testkit::Case; with the bodies of its events
     Case,
 }
 

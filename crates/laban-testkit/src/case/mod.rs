@@ -69,10 +69,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// let broker = Broker::start().await?;
 /// let run = case.of("payment").on(&broker).await?;     // makes the home streams of the others
 /// let payment = Service::new("payment").on(charge).own_telemetry().own_signals();
-/// let payment = payment.setting("NATS_URL", broker.url()).start().await?;
+/// let _running = payment.setting("NATS_URL", broker.url()).start().await?;
 /// run.check().await?;                                  // gives it what it was told, and compares what it says
-/// payment.stop();
-/// payment.wait().await?;
 /// # Ok(())
 /// # }
 /// ```

@@ -114,11 +114,8 @@ async fn run(case: &Case, service: Service, timeout: Duration) -> Outcome<Result
     let broker = Broker::start().await?;
     let name = service.contract()?.service.to_string();
     let run = case.of(name).timeout(timeout).on(&broker).await?;
-    let running = service.setting("NATS_URL", broker.url()).start().await?;
-    let checked = run.check().await;
-    running.stop();
-    running.wait().await?;
-    Ok(checked)
+    let _running = service.setting("NATS_URL", broker.url()).start().await?;
+    Ok(run.check().await)
 }
 
 /// Long enough for any machine, and never waited for by those who do as they did.
