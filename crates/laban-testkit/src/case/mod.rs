@@ -130,7 +130,6 @@ impl Case {
     }
 
     /// The part of one service.
-    #[must_use]
     pub fn of(&self, service: impl Into<String>) -> CaseOf {
         CaseOf { case: self.clone(), service: service.into(), timeout: TIMEOUT }
     }
