@@ -50,11 +50,8 @@ async fn a_trace_leads_to_its_flow() -> Outcome {
     Ok(())
 }
 
-/// A line per change where standard output is no terminal, and the end when the flow has ended.
-#[tokio::test]
-async fn a_flow_is_watched_until_it_has_ended() -> Outcome {
-    let broker = shop(0).await?;
-    let js = jetstream::new(async_nats::connect(broker.url()).await?);
+/// Payment says that it reacts to orders.
+async fn declare_charge(js: &jetstream::Context) -> Outcome {
     let said =
         [(metadata::SERVICE, "payment"), (metadata::HANDLER, "charge"), (metadata::EVENT, "order.placed")];
     let charge = jetstream::consumer::pull::Config {
@@ -64,6 +61,15 @@ async fn a_flow_is_watched_until_it_has_ended() -> Outcome {
         ..Default::default()
     };
     js.create_consumer_on_stream(charge, "ORDER").await?;
+    Ok(())
+}
+
+/// A line per change where standard output is no terminal, and the end when the flow has ended.
+#[tokio::test]
+async fn a_flow_is_watched_until_it_has_ended() -> Outcome {
+    let broker = shop(0).await?;
+    let js = jetstream::new(async_nats::connect(broker.url()).await?);
+    declare_charge(&js).await?;
     let mut child = laban(&["flow", "show", "new", "--watch", "-s", &broker.url()])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -141,6 +147,21 @@ async fn a_flow_is_exported_as_a_test() -> Outcome {
     let events: Vec<_> =
         written["records"].as_array().into_iter().flatten().map(|one| &one["event"]).collect();
     assert_eq!(events, ["order.placed", "payment.captured"]);
+
+    // What is not there yet, and what nobody understands, is said.
+    let js = jetstream::new(async_nats::connect(&url).await?);
+    declare_charge(&js).await?;
+    write(&js, "order.placed", "new", &Meta::root(EventId::root(), 1)).await?;
+    let mut broken = async_nats::HeaderMap::new();
+    broken.insert("Laban", "id=none");
+    js.publish_with_headers("order.placed.new", broken, "{}".into()).await?.await?;
+    let (code, out, err) =
+        outcome(&laban(&["flow", "export", "new", "--format", "case", "-s", &url]).output()?);
+    let written: Value = serde_json::from_str(&out)?;
+    assert_eq!((code, written["records"].as_array().map(Vec::len)), (Some(0), Some(1)));
+    let awaited = "laban: warning: payment: charge has not reacted to order.placed yet; the case is of what was there\n";
+    assert!(err.contains(awaited), "{err}");
+    assert!(err.contains("laban: warning: message 6 of stream ORDER is left out: header `Laban`"), "{err}");
 
     let args = ["flow", "export", "nobody", "--format", "case", "-s", &url];
     let (code, out, err) = outcome(&laban(&args).output()?);

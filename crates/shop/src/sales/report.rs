@@ -98,7 +98,7 @@ fn create(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 #[cfg(test)]
 impl Report {
     pub(crate) fn in_memory() -> Self {
-        Self(Database::in_memory(create))
+        Self(Database::in_memory(create).unwrap())
     }
 
     pub(crate) async fn sales(&self) -> Vec<CustomerSales> {
