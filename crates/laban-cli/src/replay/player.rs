@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use laban_flow::replay::{Record, Replay, Totals};
+use laban_flow::replay::{Record, Replay, Tally, Totals};
 use laban_flow::{TreeStyle, words};
 use tokio::time::Instant;
 
@@ -17,9 +17,34 @@ use crate::{Failure, terminal};
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// What a record is shown as.
+#[derive(Clone, Copy)]
 pub(super) enum Form {
     Json,
     Lines { style: TreeStyle, with_body: bool },
+}
+
+/// A record as it is shown.
+pub(super) struct Shown {
+    tally: Tally,
+    line: Box<[u8]>,
+}
+
+impl Form {
+    /// Makes of each record what is shown of it.
+    pub(super) fn show(self) -> impl FnMut(Record) -> Shown + Clone + Send + 'static {
+        let mut line = Vec::new();
+        move |record| {
+            line.clear();
+            match self {
+                Form::Json => record.write_json(&mut line),
+                Form::Lines { style, with_body } => {
+                    line.extend_from_slice(record.to_line(style, with_body).as_bytes());
+                }
+            }
+            line.push(b'\n');
+            Shown { tally: record.tally(), line: line.as_slice().into() }
+        }
+    }
 }
 
 /// How it ended.
@@ -50,7 +75,11 @@ impl Player {
         Self { records, form, pace, totals, progress, began: Instant::now(), out: Vec::new() }
     }
 
-    pub(super) async fn play(&mut self, replay: &mut Replay, signals: &mut Signals) -> Result<End, Failure> {
+    pub(super) async fn play(
+        &mut self,
+        replay: &mut Replay<Shown>,
+        signals: &mut Signals,
+    ) -> Result<End, Failure> {
         let end = self.play_on(replay, signals).await;
         self.progress.finish_and_clear();
         // What was played before something went wrong has been played.
@@ -58,24 +87,24 @@ impl Player {
         if read { end } else { end.map(|_| End::Unread) }
     }
 
-    async fn play_on(&mut self, replay: &mut Replay, signals: &mut Signals) -> Result<End, Failure> {
+    async fn play_on(&mut self, replay: &mut Replay<Shown>, signals: &mut Signals) -> Result<End, Failure> {
         loop {
-            let record = match replay.try_next()? {
-                Some(record) => record,
+            let shown = match replay.try_next()? {
+                Some(shown) => shown,
                 None => {
                     if !self.write()? {
                         return Ok(End::Unread);
                     }
                     tokio::select! {
                         next = replay.next() => match next? {
-                            Some(record) => record,
+                            Some(shown) => shown,
                             None => return Ok(End::Whole),
                         },
                         () = signals.next() => return Ok(End::Interrupted),
                     }
                 }
             };
-            if let Some(Wait { until, cut }) = self.pace.wait(record.stored.at, Instant::now) {
+            if let Some(Wait { until, cut }) = self.pace.wait(shown.tally.at(), Instant::now) {
                 self.tell(cut);
                 if !self.write()? {
                     return Ok(End::Unread);
@@ -85,7 +114,8 @@ impl Player {
                     () = signals.next() => return Ok(End::Interrupted),
                 }
             }
-            self.add(&record);
+            self.totals.add(&shown.tally);
+            self.out.extend_from_slice(&shown.line);
             if self.out.len() >= WRITTEN_AT_ONCE {
                 if !self.write()? {
                     return Ok(End::Unread);
@@ -107,17 +137,6 @@ impl Player {
             let line = format!("{sign} {} later\n", words::duration(gap.as_secs_f64() * 1e3));
             self.out.extend_from_slice(line.as_bytes());
         }
-    }
-
-    fn add(&mut self, record: &Record) {
-        self.totals.add(record);
-        match self.form {
-            Form::Json => record.write_json(&mut self.out),
-            Form::Lines { style, with_body } => {
-                self.out.extend_from_slice(record.to_line(style, with_body).as_bytes());
-            }
-        }
-        self.out.push(b'\n');
     }
 
     /// Writes what there is; says whether anybody still reads.

@@ -8,7 +8,7 @@ use laban_wire::ServiceName;
 use time::OffsetDateTime;
 
 use super::pace::{Pace, Speed};
-use super::player::{Form, Player};
+use super::player::{Form, Player, Shown};
 use super::report;
 use super::selection::SelectionArgs;
 use crate::dev::signals::Signals;
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
 }
 
 /// Finds out what there is to play, and says so; nothing when there is nothing.
-async fn begin(args: Args, connection: &Connection) -> Result<Option<(Player, Replay)>, Failure> {
+async fn begin(args: Args, connection: &Connection) -> Result<Option<(Player, Replay<Shown>)>, Failure> {
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
     let now = mesh.now().unwrap_or_else(OffsetDateTime::now_utc);
@@ -77,6 +77,6 @@ async fn begin(args: Args, connection: &Connection) -> Result<Option<(Player, Re
     terminal::say(&format!("laban: {}", report::beginning(&plan, speed)));
     let style = TreeStyle { ascii: args.ascii || !terminal::is_utf8(), colour: terminal::has_colours() };
     let form = if args.json { Form::Json } else { Form::Lines { style, with_body: args.payload } };
-    let replay = plan.replay(&client, &connection.connect().await?);
+    let replay = plan.replay_as(form.show(), &client, &connection.connect().await?);
     Ok(Some((Player::new(plan.records(), form, Pace::new(speed, args.max_gap.0)), replay)))
 }

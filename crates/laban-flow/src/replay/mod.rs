@@ -23,10 +23,11 @@ use tokio::task::JoinSet;
 pub use plan::{Part, Plan};
 pub use record::Record;
 pub use selection::Selection;
-pub use totals::{Count, Totals};
+pub use totals::{Count, Tally, Totals};
 
 use crate::Error;
 use merge::Merge;
+use record::Item;
 use source::{Batch, Source};
 
 /// Batches that wait between a stream's reader and the merge.
@@ -46,31 +47,34 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// Read by consumers of its own that forget themselves; live consumers are not touched. [`close`](Self::close) takes them
 /// away at once.
 #[derive(Debug)]
-pub struct Replay {
-    lanes: Vec<mpsc::Receiver<Batch>>,
-    merge: Merge<Record>,
-    events_only: bool,
+pub struct Replay<T = Record> {
+    lanes: Vec<mpsc::Receiver<Batch<T>>>,
+    merge: Merge<Item<T>>,
     readers: JoinSet<()>,
 }
 
-impl Replay {
-    fn begin(plan: &Plan, client: &Client, bulk: &Client) -> Self {
+impl<T: Send + 'static> Replay<T> {
+    fn begin<F>(plan: &Plan, map: F, client: &Client, bulk: &Client) -> Self
+    where
+        F: FnMut(Record) -> T + Clone + Send + 'static,
+    {
         let (mut lanes, mut readers) = (Vec::new(), JoinSet::new());
         // Also where nothing was counted: a replica that lags behind may have counted.
         for part in plan.parts.iter().filter(|part| part.first <= part.last) {
             let (sender, receiver) = mpsc::channel(BATCHES);
-            readers.spawn(Source::new(part, client, bulk).run(sender));
+            let source = Source::new(part, plan.events_only, map.clone(), client, bulk);
+            readers.spawn(source.run(sender));
             lanes.push(receiver);
         }
         let merge = Merge::new(lanes.len());
-        Self { lanes, merge, events_only: plan.events_only, readers }
+        Self { lanes, merge, readers }
     }
 
     /// The next record; nothing when that was all. Cancelled, it loses none.
     ///
     /// # Errors
     /// When a stream cannot be read on.
-    pub async fn next(&mut self) -> Result<Option<Record>, Error> {
+    pub async fn next(&mut self) -> Result<Option<T>, Error> {
         loop {
             match self.ready()? {
                 ControlFlow::Break(Some(record)) => return Ok(Some(record)),
@@ -94,7 +98,7 @@ impl Replay {
     ///
     /// # Errors
     /// When a stream cannot be read on.
-    pub fn try_next(&mut self) -> Result<Option<Record>, Error> {
+    pub fn try_next(&mut self) -> Result<Option<T>, Error> {
         Ok(match self.ready()? {
             ControlFlow::Break(next) => next,
             ControlFlow::Continue(_) => None,
@@ -102,7 +106,7 @@ impl Replay {
     }
 
     /// What comes next: a record, or nothing any more; or the lane that must be heard first.
-    fn ready(&mut self) -> Result<ControlFlow<Option<Record>, usize>, Error> {
+    fn ready(&mut self) -> Result<ControlFlow<Option<T>, usize>, Error> {
         loop {
             if let Some(lane) = self.merge.hungry() {
                 match self.lanes[lane].try_recv() {
@@ -112,10 +116,7 @@ impl Replay {
                 }
                 continue;
             }
-            match self.merge.take() {
-                Some(record) if self.events_only && record.is_system() => {}
-                next => return Ok(ControlFlow::Break(next)),
-            }
+            return Ok(ControlFlow::Break(self.merge.take().map(|item| item.value)));
         }
     }
 

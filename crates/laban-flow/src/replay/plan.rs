@@ -87,7 +87,18 @@ impl Plan {
     /// what cannot be read there is asked for over `client`. They may be the same, if that is no concern.
     #[must_use]
     pub fn replay(&self, client: &Client, bulk: &Client) -> Replay {
-        Replay::begin(self, client, bulk)
+        self.replay_as(|record| record, client, bulk)
+    }
+
+    /// Begins to read, and gives out what `map` makes of each record. It is made as the records of each stream arrive, many
+    /// streams at once: for what is costly, or much smaller than a record.
+    #[must_use]
+    pub fn replay_as<T, F>(&self, map: F, client: &Client, bulk: &Client) -> Replay<T>
+    where
+        T: Send + 'static,
+        F: FnMut(Record) -> T + Clone + Send + 'static,
+    {
+        Replay::begin(self, map, client, bulk)
     }
 }
 

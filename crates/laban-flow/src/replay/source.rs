@@ -10,13 +10,14 @@ use laban_wire::{FlowReader, Stored, error_chain};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
+use super::Part;
 use super::plan::{context, reading_consumer};
 use super::position::Position;
-use super::{Part, Record};
+use super::record::{Item, Record};
 use crate::Error;
 
-/// Records in order, or why there are no more.
-pub(super) type Batch = Result<Vec<Record>, Error>;
+/// What is given out for records, in order; or why there is no more.
+pub(super) type Batch<T> = Result<Vec<Item<T>>, Error>;
 
 /// Records asked for at a time; asked again when half of them are there.
 const PULL: usize = 1_000;
@@ -36,8 +37,12 @@ const FRUITLESS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Reads the range of one stream.
-pub(super) struct Source {
+pub(super) struct Source<F> {
     part: Part,
+    events_only: bool,
+    /// Makes of each record what is given out for it.
+    map: F,
+    service: Arc<str>,
     stream: Arc<str>,
     js: Context,
     bulk: Client,
@@ -56,10 +61,13 @@ enum End {
     Broken(String),
 }
 
-impl Source {
-    pub(super) fn new(part: &Part, client: &Client, bulk: &Client) -> Self {
+impl<T, F: FnMut(Record) -> T> Source<F> {
+    pub(super) fn new(part: &Part, events_only: bool, map: F, client: &Client, bulk: &Client) -> Self {
         Self {
             part: part.clone(),
+            events_only,
+            map,
+            service: part.service.as_str().into(),
             stream: part.stream.as_str().into(),
             js: context(client),
             bulk: bulk.clone(),
@@ -69,7 +77,7 @@ impl Source {
     }
 
     /// Until all was read, or nobody listens any more.
-    pub(super) async fn run(mut self, out: mpsc::Sender<Batch>) {
+    pub(super) async fn run(mut self, out: mpsc::Sender<Batch<T>>) {
         // How often in a row a consumer brought nothing; and how often nothing was to be had in any way.
         let (mut barren, mut fruitless) = (0, 0);
         loop {
@@ -111,7 +119,7 @@ impl Source {
         format!("the records of stream {} from {} on", self.part.stream, self.next)
     }
 
-    async fn by_consumer(&mut self, out: &mpsc::Sender<Batch>) -> Result<End, Error> {
+    async fn by_consumer(&mut self, out: &mpsc::Sender<Batch<T>>) -> Result<End, Error> {
         let failed = |what: String, reason: String| Error::Broker { what, reason };
         let (name, pending) =
             reading_consumer(&self.js, &self.part.stream, &self.part.filters, self.next).await?;
@@ -137,12 +145,12 @@ impl Source {
         &mut self,
         pull: &mut Pull,
         mut pending: u64,
-        out: &mpsc::Sender<Batch>,
+        out: &mpsc::Sender<Batch<T>>,
     ) -> Result<End, Error> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             if pending == 0 && self.is_whole().await? {
-                return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Whole));
+                return Ok(hand_on(&mut batch, out).await.unwrap_or(End::Whole));
             }
             if pull.open < PULL / 2 {
                 pull.ask(&self.bulk).await?;
@@ -162,16 +170,16 @@ impl Source {
                 match pull.take(answer) {
                     Come::Record(position, message) => {
                         if position.seq > self.part.last {
-                            return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Whole));
+                            return Ok(hand_on(&mut batch, out).await.unwrap_or(End::Whole));
                         }
                         pending = position.pending;
                         bytes += message.payload.len();
-                        batch.push(self.record(position, message)?);
-                        self.next = position.seq + 1;
+                        let stored = self.stored(position, message)?;
+                        self.add(stored, &mut batch);
                     }
                     Come::Nothing => {}
                     Come::End(reason) => {
-                        return Ok(self.hand_on(&mut batch, out).await.unwrap_or(End::Broken(reason)));
+                        return Ok(hand_on(&mut batch, out).await.unwrap_or(End::Broken(reason)));
                     }
                 }
                 if batch.len() >= BATCH || bytes >= BATCH_BYTES {
@@ -179,14 +187,14 @@ impl Source {
                 }
                 come = pull.answers.next().now_or_never().flatten();
             }
-            if let Some(end) = self.hand_on(&mut batch, out).await {
+            if let Some(end) = hand_on(&mut batch, out).await {
                 return Ok(end);
             }
         }
     }
 
     /// Whether nothing of the range is left; a consumer may be on a replica that lags behind, so the leader is asked.
-    async fn is_whole(&self) -> Result<bool, Error> {
+    async fn is_whole(&mut self) -> Result<bool, Error> {
         if self.next > self.part.last {
             return Ok(true);
         }
@@ -199,19 +207,10 @@ impl Source {
         Ok(true)
     }
 
-    /// Hands on what there is; says so when nobody wants it.
-    async fn hand_on(&self, batch: &mut Vec<Record>, out: &mpsc::Sender<Batch>) -> Option<End> {
-        if batch.is_empty() {
-            return None;
-        }
-        let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
-        out.send(Ok(full)).await.err().map(|_| End::Unwanted)
-    }
-
-    fn record(&self, position: Position, message: async_nats::Message) -> Result<Record, Error> {
+    fn stored(&self, position: Position, message: async_nats::Message) -> Result<Stored, Error> {
         let at = OffsetDateTime::from_unix_timestamp_nanos(position.nanos.into())
             .map_err(|error| Error::Broker { what: self.what(), reason: error.to_string() })?;
-        Ok(Record::from(Stored {
+        Ok(Stored {
             stream: Arc::clone(&self.stream),
             seq: position.seq,
             at,
@@ -219,11 +218,20 @@ impl Source {
             headers: message.headers.unwrap_or_default(),
             malformed: None,
             payload: message.payload,
-        }))
+        })
+    }
+
+    /// What is made of a record is made here, while it is in the processor's cache: what waits in the merge is small.
+    fn add(&mut self, stored: Stored, batch: &mut Vec<Item<T>>) {
+        self.next = stored.seq + 1;
+        let record = Record::new(Arc::clone(&self.service), stored);
+        if !(self.events_only && record.is_system()) {
+            batch.push(Item::new(record, &mut self.map));
+        }
     }
 
     /// At most so many records, one by one.
-    async fn by_leader(&mut self, most: usize, out: &mpsc::Sender<Batch>) -> Result<End, Error> {
+    async fn by_leader(&mut self, most: usize, out: &mpsc::Sender<Batch<T>>) -> Result<End, Error> {
         for _ in 0..most {
             let mut found: Option<Stored> = None;
             for filter in &self.part.filters {
@@ -233,13 +241,23 @@ impl Source {
             let Some(stored) = found.filter(|stored| stored.seq <= self.part.last) else {
                 return Ok(End::Whole);
             };
-            self.next = stored.seq + 1;
-            if let Some(end) = self.hand_on(&mut vec![Record::from(stored)], out).await {
+            let mut batch = Vec::new();
+            self.add(stored, &mut batch);
+            if let Some(end) = hand_on(&mut batch, out).await {
                 return Ok(end);
             }
         }
         Ok(End::Broken(String::new()))
     }
+}
+
+/// Hands on what there is; says so when nobody wants it.
+async fn hand_on<T>(batch: &mut Vec<Item<T>>, out: &mpsc::Sender<Batch<T>>) -> Option<End> {
+    if batch.is_empty() {
+        return None;
+    }
+    let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
+    out.send(Ok(full)).await.err().map(|_| End::Unwanted)
 }
 
 /// What is asked of one consumer, and what it has answered.

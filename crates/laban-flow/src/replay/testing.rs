@@ -11,13 +11,17 @@ use super::Record;
 pub(super) fn record(subject: &str, headers: &[(&str, &str)], payload: &[u8]) -> Record {
     let mut map = HeaderMap::new();
     headers.iter().for_each(|(name, value)| map.insert(*name, *value));
-    Record::from(Stored {
-        stream: subject.split('.').next().unwrap().to_uppercase().into(),
-        seq: 7,
-        at: OffsetDateTime::from_unix_timestamp_nanos(1_793_000_000_000_001_200).unwrap(),
-        subject: subject.to_owned(),
-        headers: map,
-        malformed: None,
-        payload: Bytes::copy_from_slice(payload),
-    })
+    let service = subject.split('.').next().unwrap();
+    Record::new(
+        service.into(),
+        Stored {
+            stream: service.to_uppercase().into(),
+            seq: 7,
+            at: OffsetDateTime::from_unix_timestamp_nanos(1_793_000_000_000_001_200).unwrap(),
+            subject: subject.to_owned(),
+            headers: map,
+            malformed: None,
+            payload: Bytes::copy_from_slice(payload),
+        },
+    )
 }

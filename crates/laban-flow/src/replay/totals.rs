@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use laban_wire::{DEAD, HANDLED, REDRIVE, RETRYING};
 use time::OffsetDateTime;
@@ -43,25 +44,73 @@ pub struct Count {
     pub unreadable: u64,
 }
 
+/// What a record counts as.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    at: OffsetDateTime,
+    service: Arc<str>,
+    kind: Kind,
+    /// A hash of its flow.
+    flow: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Event,
+    Handled,
+    Retrying,
+    Dead,
+    Redrive,
+    Unreadable,
+    /// Of a later release: counted as a record alone.
+    Other,
+}
+
+impl Record {
+    /// What it counts as.
+    pub fn tally(&self) -> Tally {
+        let (kind, flow) = match &self.message {
+            Err(_) => (Kind::Unreadable, None),
+            Ok(message) => {
+                let kind = match message.subject.event_type.event() {
+                    HANDLED => Kind::Handled,
+                    RETRYING => Kind::Retrying,
+                    DEAD => Kind::Dead,
+                    REDRIVE => Kind::Redrive,
+                    _ if message.subject.event_type.is_system() => Kind::Other,
+                    _ => Kind::Event,
+                };
+                let mut hasher = DefaultHasher::new();
+                message.subject.flow.token().hash(&mut hasher);
+                (kind, Some(hasher.finish()))
+            }
+        };
+        Tally { at: self.stored.at, service: Arc::clone(&self.service), kind, flow }
+    }
+}
+
+impl Tally {
+    /// The broker's timestamp.
+    pub fn at(&self) -> OffsetDateTime {
+        self.at
+    }
+}
+
 impl Totals {
     /// Counts one more record.
-    pub fn add(&mut self, record: &Record) {
-        let at = record.stored.at;
+    pub fn add(&mut self, tally: &Tally) {
+        let at = tally.at;
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
-        let service = match &record.message {
-            Ok(message) => {
-                self.add_flow(message.subject.flow.token());
-                message.subject.event_type.service()
-            }
-            Err(_) => record.stored.subject.split('.').next().unwrap_or_default(),
-        };
-        if !self.services.contains_key(service) {
-            self.services.insert(service.to_owned(), Count::default());
+        self.all.add(tally.kind);
+        match self.services.get_mut(&*tally.service) {
+            Some(count) => count.add(tally.kind),
+            None => self.services.entry(tally.service.to_string()).or_default().add(tally.kind),
         }
-        self.all.add(record);
-        if let Some(count) = self.services.get_mut(service) {
-            count.add(record);
+        match tally.flow {
+            Some(flow) if self.flows.len() < MOST_FLOWS => _ = self.flows.insert(flow),
+            Some(flow) => self.more_flows |= !self.flows.contains(&flow),
+            None => {}
         }
     }
 
@@ -69,35 +118,20 @@ impl Totals {
     pub fn flows(&self) -> (usize, bool) {
         (self.flows.len(), self.more_flows)
     }
-
-    fn add_flow(&mut self, token: &str) {
-        let mut hasher = DefaultHasher::new();
-        token.hash(&mut hasher);
-        let hash = hasher.finish();
-        if self.flows.len() < MOST_FLOWS {
-            self.flows.insert(hash);
-        } else if !self.flows.contains(&hash) {
-            self.more_flows = true;
-        }
-    }
 }
 
 impl Count {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, kind: Kind) {
         self.records += 1;
-        let of_its_kind = match &record.message {
-            Err(_) => &mut self.unreadable,
-            Ok(message) => match message.subject.event_type.event() {
-                HANDLED => &mut self.handled,
-                RETRYING => &mut self.retrying,
-                DEAD => &mut self.dead,
-                REDRIVE => &mut self.redriven,
-                // A kind of a later release is counted as a record alone.
-                _ if message.subject.event_type.is_system() => return,
-                _ => &mut self.events,
-            },
-        };
-        *of_its_kind += 1;
+        match kind {
+            Kind::Event => self.events += 1,
+            Kind::Handled => self.handled += 1,
+            Kind::Retrying => self.retrying += 1,
+            Kind::Dead => self.dead += 1,
+            Kind::Redrive => self.redriven += 1,
+            Kind::Unreadable => self.unreadable += 1,
+            Kind::Other => {}
+        }
     }
 }
 
@@ -112,12 +146,12 @@ mod tests {
         let header = "id=0199f3c2-0000-7000-8000-000000000002 cause=0199f3c2-0000-7000-8000-000000000001 \
                       on=order.placed handler=charge";
         for subject in ["order.placed.1", "order.placed.2"] {
-            totals.add(&record(subject, &[], b"{}"));
+            totals.add(&record(subject, &[], b"{}").tally());
         }
         for event in ["captured", "_handled", "_retrying", "_retrying", "_dead", "_redrive", "_later"] {
-            totals.add(&record(&format!("payment.{event}.1"), &[("Laban", header)], b"{}"));
+            totals.add(&record(&format!("payment.{event}.1"), &[("Laban", header)], b"{}").tally());
         }
-        totals.add(&record("payment.captured.3", &[("Laban", "x")], b"{}"));
+        totals.add(&record("payment.captured.3", &[("Laban", "x")], b"{}").tally());
         let order = Count { records: 2, events: 2, ..Count::default() };
         let payment =
             Count { records: 8, events: 1, handled: 1, retrying: 2, dead: 1, redriven: 1, unreadable: 1 };

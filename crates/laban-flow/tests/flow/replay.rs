@@ -111,7 +111,7 @@ async fn any_combination_selects_what_it_says_and_is_counted_before() -> Outcome
             ..Selection::default()
         };
         let wanted = |record: &&Record| {
-            let Record { stored, message } = record;
+            let Record { stored, message, .. } = record;
             let message = message.as_ref().unwrap();
             let event_type = &message.subject.event_type;
             selection.since.is_none_or(|since| stored.at >= since)

@@ -7,7 +7,7 @@ use async_nats::Client;
 use async_nats::jetstream::{self, consumer};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_flow::Mesh;
-use laban_flow::replay::{Plan as Range, Selection, Totals};
+use laban_flow::replay::{Plan as Range, Record, Selection, Totals};
 use laban_testkit::Broker;
 use laban_wire::FlowReader;
 
@@ -147,19 +147,25 @@ async fn view(client: &Client, bulk: &Client, services: &[&str]) -> Result<u64> 
     let services = services.iter().map(|service| service.parse()).collect::<std::result::Result<_, _>>();
     let selection = Selection { services: services.doing("name a service")?, ..Selection::default() };
     let range = Range::make(client, &mesh, &selection).await.doing("count what is selected")?;
-    let mut replay = range.replay(client, bulk);
+    let mut line = Vec::new();
+    let show = move |record: Record| {
+        line.clear();
+        record.write_json(&mut line);
+        line.push(b'\n');
+        (record.tally(), Box::<[u8]>::from(line.as_slice()))
+    };
+    let mut replay = range.replay_as(show, client, bulk);
     let (mut totals, mut out) = (Totals::default(), Vec::new());
     loop {
-        let record = match replay.try_next().doing("read on")? {
-            Some(record) => record,
+        let (tally, line) = match replay.try_next().doing("read on")? {
+            Some(shown) => shown,
             None => match replay.next().await.doing("read on")? {
-                Some(record) => record,
+                Some(shown) => shown,
                 None => break,
             },
         };
-        totals.add(&record);
-        record.write_json(&mut out);
-        out.push(b'\n');
+        totals.add(&tally);
+        out.extend_from_slice(&line);
         if out.len() > 64 << 10 {
             black_box(&out);
             out.clear();
