@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::replay::{Record, Replay, Tally, Totals};
 use laban_flow::{TreeStyle, words};
@@ -16,6 +17,9 @@ use crate::{Failure, terminal};
 /// Lines are written together while they come without waiting.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
+/// Memory for lines is taken in pieces of this size.
+const PIECE: usize = 64 << 10;
+
 /// What a record is shown as.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
@@ -26,13 +30,14 @@ pub(super) enum Form {
 /// A record as it is shown.
 pub(super) struct Shown {
     tally: Tally,
-    line: Box<[u8]>,
+    /// A part of what the reader of its stream has written.
+    line: Bytes,
 }
 
 impl Form {
     /// Makes of each record what is shown of it.
     pub(super) fn show(self) -> impl FnMut(Record) -> Shown + Clone + Send + 'static {
-        let mut line = Vec::new();
+        let (mut line, mut written) = (Vec::new(), BytesMut::new());
         move |record| {
             line.clear();
             match self {
@@ -42,7 +47,12 @@ impl Form {
                 }
             }
             line.push(b'\n');
-            Shown { tally: record.tally(), line: line.as_slice().into() }
+            // Many lines in one piece of memory: they are given out, and forgotten, in this order.
+            if written.capacity() < line.len() {
+                written = BytesMut::with_capacity(PIECE.max(line.len()));
+            }
+            written.extend_from_slice(&line);
+            Shown { tally: record.tally(), line: written.split().freeze() }
         }
     }
 }

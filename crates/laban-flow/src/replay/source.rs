@@ -19,9 +19,13 @@ use crate::Error;
 /// What is given out for records, in order; or why there is no more.
 pub(super) type Batch<T> = Result<Vec<Item<T>>, Error>;
 
-/// Records asked for at a time; asked again when half of them are there.
-const PULL: usize = 1_000;
-/// Bytes asked for at a time, unless one message may be larger.
+/// Records asked for at a time at most, and at least; asked again when half of them are there.
+const PULL: usize = 512;
+const PULL_LEAST: usize = 8;
+/// How large records are, before any has come.
+const FIRST_GUESS_BYTES: usize = 32 << 10;
+/// Fewer are asked for where they are large, so that about so many bytes are on their way. The broker can be told a limit,
+/// but works twice as long for each message then (measured on 2.15.1).
 const PULL_BYTES: usize = 4 << 20;
 /// Records handed on at a time; fewer where they are large.
 const BATCH: usize = 256;
@@ -126,8 +130,14 @@ impl<T, F: FnMut(Record) -> T> Source<F> {
         let inbox = self.bulk.new_inbox();
         let end = match self.bulk.subscribe(inbox.clone()).await {
             Ok(answers) => {
-                let mut pull =
-                    Pull { subject: self.pull_subject(&name), inbox, answers, open: 0, delivered: 0 };
+                let mut pull = Pull {
+                    subject: self.pull_subject(&name),
+                    inbox,
+                    answers,
+                    open: 0,
+                    delivered: 0,
+                    typical_bytes: FIRST_GUESS_BYTES,
+                };
                 self.pull(&mut pull, pending, out).await
             }
             Err(error) => Err(failed(self.what(), error_chain(&error))),
@@ -152,7 +162,7 @@ impl<T, F: FnMut(Record) -> T> Source<F> {
             if pending == 0 && self.is_whole().await? {
                 return Ok(hand_on(&mut batch, out).await.unwrap_or(End::Whole));
             }
-            if pull.open < PULL / 2 {
+            if pull.open < pull.most() / 2 {
                 pull.ask(&self.bulk).await?;
             }
             let mut come = tokio::select! {
@@ -269,6 +279,8 @@ struct Pull {
     open: usize,
     /// Records that have come.
     delivered: u64,
+    /// How large they are, lately.
+    typical_bytes: usize,
 }
 
 enum Come {
@@ -280,11 +292,15 @@ enum Come {
 }
 
 impl Pull {
+    /// How many records to ask for at a time.
+    fn most(&self) -> usize {
+        (PULL_BYTES / self.typical_bytes.max(1)).clamp(PULL_LEAST, PULL)
+    }
+
     async fn ask(&mut self, client: &Client) -> Result<(), Error> {
-        let bytes = PULL_BYTES.max(2 * client.server_info().max_payload);
+        let most = self.most();
         let request = serde_json::json!({
-            "batch": PULL,
-            "max_bytes": bytes,
+            "batch": most,
             "expires": u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX),
             "idle_heartbeat": u64::try_from(HEARTBEAT.as_nanos()).unwrap_or(u64::MAX),
         });
@@ -293,7 +309,7 @@ impl Pull {
             .publish_with_reply(subject, inbox, request.to_string().into())
             .await
             .map_err(|error| Error::Broker { what: "records".to_owned(), reason: error_chain(&error) })?;
-        self.open += PULL;
+        self.open += most;
         Ok(())
     }
 
@@ -302,6 +318,8 @@ impl Pull {
         if let Some(position) = answer.reply.as_deref().and_then(Position::of) {
             self.open = self.open.saturating_sub(1);
             self.delivered += 1;
+            // Larger ones count at once, smaller ones by and by.
+            self.typical_bytes = answer.length.max(self.typical_bytes - self.typical_bytes / 16);
             // What was on its way over a connection that broke is lost.
             if position.delivery != self.delivered {
                 return Come::End(format!("delivery {} is lost", self.delivered));
@@ -315,7 +333,7 @@ impl Pull {
                 Some(last) if last != self.delivered => Come::End(format!("delivery {last} is lost")),
                 _ => Come::Nothing,
             },
-            Some(status) if status.as_u16() == 408 || said.contains("MaxBytes") => {
+            Some(status) if status.as_u16() == 408 => {
                 let unused = number(&answer, "Nats-Pending-Messages");
                 let unused = unused.map_or(self.open, |n| usize::try_from(n).unwrap_or(usize::MAX));
                 self.open = self.open.saturating_sub(unused);

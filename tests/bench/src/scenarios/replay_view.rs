@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_nats::Client;
 use async_nats::jetstream::{self, consumer};
+use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_flow::Mesh;
 use laban_flow::replay::{Plan as Range, Record, Selection, Totals};
@@ -147,12 +148,16 @@ async fn view(client: &Client, bulk: &Client, services: &[&str]) -> Result<u64> 
     let services = services.iter().map(|service| service.parse()).collect::<std::result::Result<_, _>>();
     let selection = Selection { services: services.doing("name a service")?, ..Selection::default() };
     let range = Range::make(client, &mesh, &selection).await.doing("count what is selected")?;
-    let mut line = Vec::new();
+    let (mut line, mut written) = (Vec::new(), BytesMut::new());
     let show = move |record: Record| {
         line.clear();
         record.write_json(&mut line);
         line.push(b'\n');
-        (record.tally(), Box::<[u8]>::from(line.as_slice()))
+        if written.capacity() < line.len() {
+            written = BytesMut::with_capacity(line.len().max(64 << 10));
+        }
+        written.extend_from_slice(&line);
+        (record.tally(), written.split().freeze())
     };
     let mut replay = range.replay_as(show, client, bulk);
     let (mut totals, mut out) = (Totals::default(), Vec::new());
