@@ -7,7 +7,10 @@ mod dead;
 mod dev;
 mod failure;
 mod flow;
+mod http;
 mod map;
+mod metrics;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ enum Command {
     #[command(after_help = failure::EXIT_CODES)]
     Check(check::Args),
     Dead(dead::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Metrics(metrics::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +62,7 @@ fn main() -> ExitCode {
             Command::Map(args) => map::run(args, &cli.connection).await,
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
+            Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });
     // A download that was given up must not be waited for.

@@ -8,6 +8,7 @@ mod flow_list;
 mod flow_show;
 mod map;
 mod mesh;
+mod metrics;
 mod usage;
 
 use std::process::{Command, Output};

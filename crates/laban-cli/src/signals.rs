@@ -8,14 +8,14 @@ use crate::Failure;
 const LATER: Duration = Duration::from_millis(300);
 
 /// The ways to be asked to end: Ctrl-C, `SIGTERM`, the terminal gone.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let on = |kind| signal(kind).map_err(|e| Failure::NotDone(format!("cannot listen for signals: {e}")));
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
@@ -24,7 +24,7 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -33,7 +33,7 @@ impl Signals {
     }
 
     /// Whether one came just now.
-    pub(super) async fn came_meanwhile(&mut self) -> bool {
+    pub(crate) async fn came_meanwhile(&mut self) -> bool {
         tokio::time::timeout(LATER, self.next()).await.is_ok()
     }
 }
