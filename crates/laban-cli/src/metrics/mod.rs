@@ -8,8 +8,8 @@ mod consumers;
 mod flows;
 mod page;
 mod serve;
+mod settings;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use async_nats::Client;
@@ -17,45 +17,24 @@ use async_nats::connection::State as Link;
 use laban_flow::Mesh;
 use laban_wire::{ConnectError, FlowReader};
 
-use crate::flow::Overdue;
-use crate::flow::period::Period;
 use crate::signals::Signals;
-use crate::{Connection, Failure, http, terminal};
+use crate::{Connection, Failure, terminal};
 use flows::Ended;
 use page::Page;
 use serve::Published;
+pub(crate) use settings::Args;
+use settings::Settings;
 
 /// A look that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// At most so often, whatever is asked.
-const SHORTEST: Duration = Duration::from_millis(200);
-
-/// Serve metrics of flows, streams and brokers to Prometheus, until Ctrl-C
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Serve /metrics and /livez here; port 0 takes a free one
-    #[arg(long, env = "LABAN_METRICS_ADDR", default_value = "127.0.0.1:9465", value_name = "ADDR")]
-    listen: SocketAddr,
-    /// How often to look
-    #[arg(long, env = "LABAN_METRICS_EVERY", default_value = "15s", value_name = "PERIOD")]
-    every: Period,
-    /// Read at most so many flows a look: open ones, and ended ones
-    #[arg(long, env = "LABAN_METRICS_MOST", default_value_t = 10_000, value_name = "N")]
-    most: usize,
-    /// Monitoring addresses of the brokers, separated by commas: their memory and storage are told as well
-    #[arg(long, env = "LABAN_METRICS_BROKERS", value_delimiter = ',', value_name = "URL", value_parser = http::address)]
-    brokers: Vec<String>,
-    #[command(flatten)]
-    overdue: Overdue,
-}
-
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
+    let settings = Settings::of(args, |name| std::env::var(name).ok())?;
     let mut signals = Signals::listen()?;
     let published = Published::default();
-    let (address, serving) = serve::serve(args.listen, published.clone()).await?;
+    let (address, serving) = serve::serve(settings.listen, published.clone()).await?;
     terminal::say(&format!("laban: serving http://{address}/metrics"));
     let mut watch =
-        Watch { args, connection, reached: None, ended: Ended::default(), looks: Looks::default() };
+        Watch { settings, connection, reached: None, ended: Ended::default(), looks: Looks::default() };
     tokio::select! {
         failed = watch.run(&published) => failed,
         stopped = serving => stopped,
@@ -65,7 +44,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
 
 /// What is kept from one look to the next.
 struct Watch<'a> {
-    args: Args,
+    settings: Settings,
     connection: &'a Connection,
     reached: Option<Reached>,
     ended: Ended,
@@ -93,7 +72,7 @@ impl Watch<'_> {
         loop {
             let begun = Instant::now();
             let mut page = Page::default();
-            broker::look(&self.args.brokers, &mut page).await;
+            broker::look(&self.settings.brokers, &mut page).await;
             let looked = tokio::time::timeout(PATIENCE, self.look(&mut page)).await.unwrap_or_else(|_| {
                 Err(Failure::Broker(format!("a look took more than {} s", PATIENCE.as_secs())))
             });
@@ -112,7 +91,7 @@ impl Watch<'_> {
             self.ended.tell(&mut page);
             self.looks.tell(begun.elapsed(), &mut page);
             published.publish(page.text());
-            tokio::time::sleep(self.args.every.0.max(SHORTEST).saturating_sub(begun.elapsed())).await;
+            tokio::time::sleep(self.settings.every.saturating_sub(begun.elapsed())).await;
         }
     }
 
@@ -132,8 +111,8 @@ impl Watch<'_> {
             client,
             reader,
             mesh: &mesh,
-            overdue: self.args.overdue.grace(),
-            most: self.args.most.max(1),
+            overdue: self.settings.overdue,
+            most: self.settings.most,
         };
         let open = looking.open(page).await?;
         let ended = looking.ended(&mut self.ended).await?;

@@ -107,6 +107,8 @@ fn what_cannot_be_used_stops_it() -> Outcome {
     assert!(code == Some(2) && err.contains("'--listen <ADDR>'"), "{err}");
     let (code, _, err) = outcome(&laban(&["metrics", "--brokers", "127.0.0.1:8222"]).output()?);
     assert!(code == Some(2) && err.contains("is no address such as `http://"), "{err}");
+    let (code, _, err) = outcome(&laban(&["metrics"]).env("LABAN_METRICS_EVERY", "soon").output()?);
+    assert!(code == Some(2) && err.starts_with("laban: LABAN_METRICS_EVERY=`soon`: "), "{err}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
     let (code, _, err) = outcome(&laban(&["metrics"]).env("LABAN_METRICS_ADDR", &address).output()?);
