@@ -25,11 +25,13 @@ demo: ## run the shop on a real broker: 200 orders, audited (ONCE=1: verify and 
 	$(call step,running the demo)
 	@$(BIN)/demo
 
-test: ## run all tests (LABAN_REQUIRE_JAEGER=1: fail if there is no Jaeger)
+test: ## run all tests (LABAN_REQUIRE_JAEGER=1 and LABAN_REQUIRE_PROMETHEUS=1: fail if there is none)
 	$(call step,finding or fetching nats-server)
 	@deploy/local/nats-server.sh >/dev/null
 	$(call step,finding or fetching Jaeger)
 	@deploy/local/jaeger.sh >/dev/null || { [ $$? -eq 3 ] && [ "$$LABAN_REQUIRE_JAEGER" != 1 ]; }
+	$(call step,finding or fetching Prometheus)
+	@deploy/local/prometheus.sh >/dev/null || [ "$$LABAN_REQUIRE_PROMETHEUS" != 1 ]
 	$(call step,building the binaries that system tests start)
 	@$(BINARIES)
 	@$(SHOP_WITH_FAULTS)
@@ -79,11 +81,13 @@ jaeger: ## find or fetch Jaeger or build it from source with Go (minutes; once p
 	$(call step,finding or fetching or building Jaeger)
 	@deploy/local/jaeger.sh --build
 
-tools: ## find or fetch nats-server and Jaeger and print their paths
+tools: ## find or fetch nats-server and Jaeger and Prometheus and print their paths
 	$(call step,finding or fetching nats-server)
 	@deploy/local/nats-server.sh
 	$(call step,finding or fetching Jaeger)
 	@deploy/local/jaeger.sh || [ $$? -eq 3 ]
+	$(call step,finding or fetching Prometheus)
+	@deploy/local/prometheus.sh || [ $$? -eq 1 ]
 
 dev: ## start a local broker and Jaeger and print their addresses until Ctrl-C
 	$(call step,building the laban command)

@@ -82,21 +82,6 @@ from_path() {
   exit 0
 }
 
-download() { # <url> <file>
-  curl --fail --silent --show-error --location --connect-timeout 3 --speed-limit 1000 --speed-time 20 \
-    --output "$2" "$1" 2>"$WORK/curl.log"
-}
-
-sha256() {
-  if have sha256sum; then
-    sha256sum "$1" | cut -d ' ' -f 1
-  elif have shasum; then
-    shasum -a 256 "$1" | cut -d ' ' -f 1
-  else
-    echo 'unknown: there is no sha256sum and no shasum'
-  fi
-}
-
 from_release() {
   local name="jaeger-$VERSION-$OS-$ARCH" base expected actual
   if ! have curl; then

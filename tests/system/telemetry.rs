@@ -11,14 +11,6 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a service serves `/metrics`: its log says which port was bound.
-fn address(shop: &Shop, service: Service) -> Outcome<String> {
-    let log = shop.mesh.process(service).ok_or("the service runs")?.log_tail(1000);
-    let line = log.lines().find(|line| line.contains("serving /metrics")).ok_or("a line with the address")?;
-    let address = line.split("address=").nth(1).ok_or("an address")?;
-    Ok(address.split_whitespace().next().unwrap_or_default().to_owned())
-}
-
 async fn get(address: &str, path: &str) -> Outcome<(u16, String)> {
     let answer = reqwest::get(format!("http://{address}{path}")).await?;
     Ok((answer.status().as_u16(), answer.text().await?))
@@ -76,7 +68,7 @@ async fn spans_that_nobody_takes_are_counted_shown_and_hold_up_nothing() -> Outc
     let placed = shop.place(&plan).await;
     shop.over(&plan, &placed).await?;
 
-    let payment = address(&shop, Service::Payment)?;
+    let payment = shop.metrics_address(Service::Payment)?;
     let found = wait::until_some("lost spans to be counted", PATIENCE, async || {
         let (_, metrics) = get(&payment, "/metrics").await.ok()?;
         (sum(&metrics, "laban_spans_dropped_total") > 0.0).then_some(metrics)
@@ -109,7 +101,7 @@ async fn spans_that_nobody_takes_are_counted_shown_and_hold_up_nothing() -> Outc
 #[tokio::test]
 async fn health_tells_whether_a_service_can_be_given_work() -> Outcome {
     let mut shop = Shop::open().await?;
-    let payment = address(&shop, Service::Payment)?;
+    let payment = shop.metrics_address(Service::Payment)?;
     assert_eq!(get(&payment, "/livez").await?, (200, "ok\n".to_owned()));
     assert_eq!(get(&payment, "/readyz").await?, (200, "ok\n".to_owned()));
     assert_eq!(get(&payment, "/nowhere").await?.0, 404);

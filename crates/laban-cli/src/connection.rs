@@ -25,9 +25,14 @@ impl Connection {
 
     /// Connects, once.
     pub(crate) async fn connect(&self) -> Result<async_nats::Client, Failure> {
+        Ok(self.try_connect().await?)
+    }
+
+    /// The same, for those who wait for a broker that is away.
+    pub(crate) async fn try_connect(&self) -> Result<async_nats::Client, ConnectError> {
         let settings = self.settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         let options = settings.options().await?;
-        Ok(settings.connect(options).await?)
+        settings.connect(options).await
     }
 
     /// A reader whose batched reads go over a connection of their own, so that no message can stop it.

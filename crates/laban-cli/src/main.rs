@@ -7,8 +7,11 @@ mod dead;
 mod dev;
 mod failure;
 mod flow;
+mod http;
 mod map;
+mod metrics;
 mod replay;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;
@@ -40,6 +43,8 @@ enum Command {
     Check(check::Args),
     Dead(dead::Args),
     Replay(replay::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Metrics(metrics::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
+            Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });
     // A download that was given up must not be waited for.

@@ -19,11 +19,15 @@ pub enum Tool {
     /// Jaeger v2: `JAEGER_BIN`, else the user's cache, else `PATH`; else the pinned release if the internet or a Docker
     /// daemon answers. It is never built from source here, which takes minutes: `make jaeger` does.
     Jaeger,
+    /// Prometheus 2.42 or newer, with `promtool` beside it: `PROMETHEUS_BIN`, else the user's cache, else `PATH`; else the
+    /// pinned release, Debian's package or a Docker image, whichever can be reached.
+    Prometheus,
 }
 
 /// What was found; failures are not kept, since they may be put right.
 static NATS_SERVER: Mutex<Option<PathBuf>> = Mutex::new(None);
 static JAEGER: Mutex<Option<PathBuf>> = Mutex::new(None);
+static PROMETHEUS: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// The path of a nats-server: see [`Tool::NatsServer`].
 ///
@@ -47,6 +51,17 @@ pub fn jaeger() -> Result<PathBuf, Error> {
     Tool::Jaeger.find(|_| ())
 }
 
+/// The path of a Prometheus: see [`Tool::Prometheus`].
+///
+/// Blocks: for milliseconds when it is there, for seconds or a minute when it must be fetched.
+///
+/// # Errors
+///
+/// [`Error::NoTool`] with one line per source that did not serve.
+pub fn prometheus() -> Result<PathBuf, Error> {
+    Tool::Prometheus.find(|_| ())
+}
+
 impl Tool {
     /// Its path; hands every line of progress to `say` as it comes. Looks once per process.
     ///
@@ -57,6 +72,7 @@ impl Tool {
         let found = match self {
             Self::NatsServer => &NATS_SERVER,
             Self::Jaeger => &JAEGER,
+            Self::Prometheus => &PROMETHEUS,
         };
         // Held while fetching: the second test of a process waits for the first one's download.
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,6 +95,7 @@ impl Tool {
         match self {
             Self::NatsServer => "nats-server",
             Self::Jaeger => "jaeger",
+            Self::Prometheus => "prometheus",
         }
     }
 
@@ -86,6 +103,7 @@ impl Tool {
         match self {
             Self::NatsServer => include_str!("../../../deploy/local/nats-server.sh"),
             Self::Jaeger => include_str!("../../../deploy/local/jaeger.sh"),
+            Self::Prometheus => include_str!("../../../deploy/local/prometheus.sh"),
         }
     }
 

@@ -2,14 +2,13 @@
 
 mod parts;
 mod place;
-pub(crate) mod signals;
 
 use std::path::PathBuf;
 
+use crate::signals::Signals;
 use crate::{Failure, terminal};
 use parts::Parts;
 use place::Place;
-use signals::Signals;
 
 /// Start a local broker and Jaeger, and print their addresses until Ctrl-C
 #[derive(clap::Args)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use laban_flow::{Flow, flow_of_trace};
-use laban_wire::{FlowId, error_chain};
+use laban_wire::FlowId;
 
-use crate::terminal;
+use crate::{http, terminal};
 
 /// A trace that takes longer, or is larger, is left out.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,14 +17,8 @@ const MOST_TRACES: usize = 16;
 #[derive(clap::Args, Clone)]
 pub(crate) struct Jaeger {
     /// Address of Jaeger's query API: spans of handlers' own are shown inside the steps
-    #[arg(long = "jaeger", env = "LABAN_JAEGER_URL", value_name = "URL", value_parser = address)]
+    #[arg(long = "jaeger", env = "LABAN_JAEGER_URL", value_name = "URL", value_parser = http::address)]
     url: Option<String>,
-}
-
-fn address(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("http://").filter(|rest| !rest.is_empty());
-    rest.map(|_| text.trim_end_matches('/').to_owned())
-        .ok_or_else(|| format!("`{text}` is no address such as `http://127.0.0.1:16686`"))
 }
 
 impl Jaeger {
@@ -63,25 +57,5 @@ impl Jaeger {
 
 /// A trace; nothing when there is none of this id.
 async fn get(url: &str, trace: &str) -> Result<Option<Vec<u8>>, String> {
-    let asking = async {
-        let client = reqwest::Client::new();
-        let mut answer =
-            client.get(format!("{url}/api/traces/{trace}")).send().await.map_err(|e| error_chain(&e))?;
-        match answer.status().as_u16() {
-            404 => return Ok(None),
-            200 => {}
-            status => return Err(format!("it answers {status}")),
-        }
-        let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|e| error_chain(&e))? {
-            body.extend_from_slice(&part);
-            if body.len() > LARGEST {
-                return Err(format!("a trace of more than {} MiB", LARGEST >> 20));
-            }
-        }
-        Ok(Some(body))
-    };
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    http::get(&format!("{url}/api/traces/{trace}"), PATIENCE, LARGEST).await
 }

@@ -31,14 +31,14 @@ pub(crate) struct Args {
 
 /// When a reaction is overdue.
 #[derive(clap::Args)]
-struct Overdue {
+pub(crate) struct Overdue {
     /// A reaction without a sign of life for this long is overdue, and its flow stuck [default: 30s]
     #[arg(long, value_name = "PERIOD")]
     overdue: Option<Period>,
 }
 
 impl Overdue {
-    fn grace(&self) -> Duration {
+    pub(crate) fn grace(&self) -> Duration {
         self.overdue.map_or(laban_flow::OVERDUE, |period| period.0)
     }
 }

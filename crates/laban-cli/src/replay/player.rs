@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::pace::{Pace, Wait};
 use super::report;
-use crate::dev::signals::Signals;
+use crate::signals::Signals;
 use crate::{Failure, terminal};
 
 /// Lines are written together while they come without waiting.

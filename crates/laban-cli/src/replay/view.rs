@@ -11,8 +11,8 @@ use super::pace::{Pace, Speed};
 use super::player::{Form, Player, Shown};
 use super::report;
 use super::selection::SelectionArgs;
-use crate::dev::signals::Signals;
 use crate::flow::period::Period;
+use crate::signals::Signals;
 use crate::{Connection, Failure, terminal};
 
 /// Play a range of history in causal order, to look at

@@ -6,7 +6,7 @@ use crate::flow_show::shop;
 use crate::{Outcome, laban, outcome};
 
 /// A shop whose flow `4711` lacks a reaction of `shipping`, which does not run.
-async fn without_shipping() -> Outcome<laban_testkit::Broker> {
+pub(crate) async fn without_shipping() -> Outcome<laban_testkit::Broker> {
     let broker = shop(3).await?;
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     let said = [

@@ -6,5 +6,6 @@ mod cluster;
 mod disk;
 mod jaeger;
 mod process;
+mod prometheus;
 mod proxy;
 mod tools;

@@ -220,3 +220,50 @@ fn an_image_is_used_when_a_daemon_answers() -> Outcome {
     assert!(err(&output).contains("docker: installed 2.15.1"), "{}", err(&output));
     Ok(())
 }
+
+#[test]
+fn a_prometheus_without_promtool_will_not_do() -> Outcome {
+    let machine = Machine::new()?;
+    machine.install("prometheus", "echo 'prometheus, version 3.5.0 (branch: HEAD)'")?;
+    let output = machine.run("prometheus.sh", &[])?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = err(&output);
+    let mut lines = said.lines();
+    assert!(lines.next().is_some_and(|l| l.ends_with("has no promtool beside it")), "{said}");
+    assert_eq!(lines.next(), Some("prometheus: release: no curl command"));
+    assert_eq!(lines.next(), Some("prometheus: apt: no apt-get or no dpkg-deb command"));
+    assert!(lines.next().is_some_and(|l| l.starts_with("prometheus: docker: ")), "{said}");
+    assert!(lines.next().is_some_and(|l| l.contains("PROMETHEUS_BIN")), "{said}");
+
+    machine.install("promtool", "")?;
+    let output = machine.run("prometheus.sh", &[])?;
+    assert_eq!(out(&output), machine.bin().join("prometheus").display().to_string());
+    Ok(())
+}
+
+#[test]
+fn debians_package_is_unpacked_also_where_there_are_no_package_lists() -> Outcome {
+    let machine = Machine::new()?;
+    machine.install(
+        "apt-get",
+        r#"case "$*" in
+          *Dir::State::Lists*download*) echo >prometheus_2.42.0_amd64.deb ;;
+          *download*) echo 'E: Unable to locate package prometheus'; exit 100 ;;
+        esac"#,
+    )?;
+    machine.install(
+        "dpkg-deb",
+        r#"mkdir -p "$3/usr/bin"
+        for name in prometheus promtool; do
+          printf '#!/bin/sh\necho "%s, version 2.42.0+ds (branch: debian)"\n' $name >"$3/usr/bin/$name"
+          chmod +x "$3/usr/bin/$name"
+        done"#,
+    )?;
+    let output = machine.run("prometheus.sh", &[])?;
+    assert!(output.status.success(), "{}", err(&output));
+    let path = PathBuf::from(out(&output));
+    assert!(path.ends_with("prometheus") && path.with_file_name("promtool").exists(), "{}", path.display());
+    let again = machine.run("prometheus.sh", &[])?;
+    assert_eq!((out(&again), err(&again)), (out(&output), String::new()));
+    Ok(())
+}

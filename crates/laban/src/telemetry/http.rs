@@ -15,6 +15,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::openmetrics;
 use crate::runtime::Link;
 
 /// Whether the service should be given work.
@@ -103,6 +104,11 @@ impl Endpoint {
                 Ok(()) => plain(StatusCode::OK, "ok\n"),
                 Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
             },
+            // With exemplars for those who can read them.
+            "/metrics" if openmetrics::is_accepted(accept(request)) => {
+                let text = openmetrics::encode(&self.registry.gather());
+                answer(StatusCode::OK, openmetrics::CONTENT_TYPE, text.into())
+            }
             "/metrics" => {
                 let (encoder, mut text) = (TextEncoder::new(), Vec::new());
                 match encoder.encode(&self.registry.gather(), &mut text) {
@@ -116,6 +122,10 @@ impl Endpoint {
             _ => plain(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
         }
     }
+}
+
+fn accept(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get(hyper::header::ACCEPT)?.to_str().ok()
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -11,7 +11,7 @@ use opentelemetry::{KeyValue, global};
 use super::{SCOPE, SpanCounts};
 
 /// Seconds, from half a millisecond to a minute.
-const BOUNDS: [f64; 16] =
+pub(super) const BOUNDS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The service's instruments. Cheap to clone.

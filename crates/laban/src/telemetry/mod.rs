@@ -1,9 +1,11 @@
 //! Traces, metrics and logs: OpenTelemetry set up from `OTEL_*`, as its specification has them.
 
+mod exemplars;
 mod exporters;
 mod hops;
 mod http;
 mod metrics;
+mod openmetrics;
 mod otlp;
 pub(crate) mod propagation;
 mod queue;

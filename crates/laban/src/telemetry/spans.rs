@@ -15,12 +15,14 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 
 use super::SCOPE;
+use super::exemplars::{self, Exemplars};
 use crate::outcome::Outgoing;
 
 /// Makes the spans of one handler and one event type.
 pub(crate) struct HandlerSpans {
     process: Template,
     send: SendSpans,
+    waits: Arc<Exemplars>,
 }
 
 /// Makes the spans of publishing events of some types.
@@ -133,6 +135,7 @@ impl HandlerSpans {
         Self {
             process: Template::of(&tracer, kind, (service, event), own),
             send: SendSpans::with(&tracer, service, emits),
+            waits: exemplars::of(service, handler),
         }
     }
 
@@ -144,7 +147,7 @@ impl HandlerSpans {
         };
         let published_by = published_in.span().span_context().clone();
         let links = published_by.is_valid().then(|| vec![Link::with_context(published_by)]);
-        self.process.begin(parent, links, || {
+        let context = self.process.begin(parent, links, || {
             let Received { message, attempt, waited } = received;
             [
                 KeyValue::new("messaging.destination.name", message.subject.to_text()),
@@ -154,7 +157,10 @@ impl HandlerSpans {
                 KeyValue::new("laban.attempt", i64::from(*attempt)),
                 KeyValue::new("laban.queue_ms", waited.as_secs_f64() * 1e3),
             ]
-        })
+        });
+        // The same wait as in the histogram `laban.queue.duration`.
+        self.waits.offer(received.waited, context.span().span_context());
+        context
     }
 
     /// Begins the span of publishing one event.

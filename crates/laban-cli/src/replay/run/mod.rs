@@ -11,8 +11,8 @@ use laban_wire::ServiceName;
 use time::OffsetDateTime;
 
 use super::selection::SelectionArgs;
-use crate::dev::signals::Signals;
 use crate::flow::period::Period;
+use crate::signals::Signals;
 use crate::{Connection, Failure, terminal};
 
 /// Hand history to a running service again; what took effect before is absorbed

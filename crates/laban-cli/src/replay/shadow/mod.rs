@@ -14,8 +14,8 @@ use laban_flow::replay::shadow::{Case, Chosen, FlowResult, Plan, Report, Scope, 
 use laban_wire::{FlowId, FlowReader, ServiceName};
 
 use super::selection::SelectionArgs;
-use crate::dev::signals::Signals;
 use crate::flow::period::Period;
+use crate::signals::Signals;
 use crate::{Connection, Failure, terminal};
 use build::Build;
 use child::Child;
