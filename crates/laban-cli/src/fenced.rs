@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
-use laban_wire::{EventId, EventType, FlowId, HEADER, Meta, Millis, Reaction, ServiceName, Subject, error_chain};
+use laban_wire::{
+    EventId, EventType, FlowId, HEADER, Meta, Millis, Reaction, ServiceName, Subject, error_chain,
+};
 use serde_json::Value;
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -255,7 +255,10 @@ mod tests {
         assert!(matches!(letter, Asked::HandBack(Redrive { dead_seq: 3, .. })));
         let body = br#"{"again": {"stream": "ORDER", "seq": 1}, "by": "ann", "why": "lost"}"#;
         let Asked::Again(Again { again, by, why }) = Asked::read(body).unwrap() else { panic!("no letter") };
-        assert_eq!((again.stream.as_str(), again.seq, by.as_str(), why.as_str()), ("ORDER", 1, "ann", "lost"));
+        assert_eq!(
+            (again.stream.as_str(), again.seq, by.as_str(), why.as_str()),
+            ("ORDER", 1, "ann", "lost")
+        );
         for (wrong, said) in [
             ("{}", "missing field `dead_seq`"),
             (r#"{"again": {"stream": "ORDER", "seq": 1}, "by": "ann"}"#, "missing field `why`"),

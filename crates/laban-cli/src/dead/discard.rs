@@ -11,7 +11,7 @@ use super::decide::Decision;
 use super::filter::{Filter, OPEN, Target};
 use super::text::counted;
 use super::write::Writer;
-use crate::{Connection, Failure, terminal, ask};
+use crate::{Connection, Failure, ask, terminal};
 
 /// Say that dead letters are not to be handed back, and why
 ///

@@ -16,7 +16,7 @@ use super::text::counted;
 use super::write::Writer;
 use super::{body, edit, show};
 use crate::flow::period::Period;
-use crate::{Connection, Failure, terminal, ask};
+use crate::{Connection, Failure, ask, terminal};
 
 /// Hand dead letters back, each to the one handler that gave up
 ///

@@ -9,6 +9,7 @@ mod flow_list;
 mod flow_show;
 mod map;
 mod mesh;
+mod replay_force;
 mod replay_run;
 mod replay_view;
 mod usage;

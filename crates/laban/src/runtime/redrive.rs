@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use laban_wire::{
-    Asked as Body, Dead, DeadInput, DeadReason, EventId, EventType, FlowId, Message, Reaction, Redrive, Stored,
+    Asked as Body, Dead, DeadInput, DeadReason, EventId, EventType, FlowId, Message, Reaction, Redrive,
+    Stored,
 };
 
 use super::commit::{Commit, Committed};
@@ -150,11 +151,7 @@ async fn letter(core: &Core, flow: &FlowId, seq: u64, asked: &Reaction) -> Resul
 
 /// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record; with the body
 /// that the operator gave, if there is one. The inner error is final.
-async fn input_of(
-    core: &Core,
-    letter: &Dead,
-    asked: &Asked,
-) -> Result<Result<Input, String>, NotNow> {
+async fn input_of(core: &Core, letter: &Dead, asked: &Asked) -> Result<Result<Input, String>, NotNow> {
     let DeadInput { stream, seq, subject, headers, payload } = &letter.input;
     let recorded = match payload {
         Some(payload) => Some(Stored {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use laban::{Cause, EventId, Failure, Handler as _, Retry, State};
-use laban_wire::{Again, Dead, DeadReason, HEADER, Message, Meta, Reaction, StoredAt};
+use laban_wire::{Again, Dead, DeadReason, HEADER, Message, Meta, StoredAt};
 
 use crate::bench::*;
 use crate::deadlines::{Answered, give_up};
@@ -33,7 +33,7 @@ async fn dispatch(_: PaymentCaptured) {}
 async fn again(bench: &Bench, service: &str, outcome: &Message, (stream, seq): (&str, u64)) -> EventId {
     let id = EventId::root();
     let reaction = outcome.meta.reaction.clone().unwrap();
-    let meta = Meta { id, version: None, reaction: Some(Reaction { ..reaction }) };
+    let meta = Meta { id, version: None, reaction: Some(reaction) };
     let mut headers = HeaderMap::new();
     headers.insert(HEADER, meta.to_header());
     let again = StoredAt { stream: stream.to_owned(), seq };
@@ -72,12 +72,10 @@ async fn what_took_effect_is_done_again_once_under_new_ids_and_those_downstream_
     assert_eq!((records[0].meta.id, records[2].meta.id), (old, new));
     assert_eq!(*bank.told.lock().unwrap(), [(1, old), (2, new)], "the bank takes it for another one");
     assert_eq!((reaction(&records[0]), reaction(&records[2])), ((placed, 1), (placed, 2)));
-    let traces = [&records[0], &records[2]].map(|record| record.trace.unwrap().trace_id);
-    assert_ne!(traces[0], traces[1], "it has a trace of its own");
     let shipped = bench.until_records("shipping", "4711", 2).await;
     assert_eq!([reaction(&shipped[0]).0, reaction(&shipped[1]).0], [old, new]);
 
-    // Delivered again, the record says nothing new; nor does the event.
+    // Delivered again, the record says nothing new; nor does the event, which may run and is absorbed by the fence.
     first.stop();
     first.wait().await.unwrap();
     let context = bench.jetstream();
@@ -87,7 +85,8 @@ async fn what_took_effect_is_done_again_once_under_new_ids_and_those_downstream_
     let _second = payment().start().await.unwrap();
     bench.until_settled("PAYMENT", "payment__redrive").await;
     bench.until_settled("ORDER", "payment_charge_order_placed").await;
-    assert_eq!(bank.told.lock().unwrap().len(), 2);
+    assert!(bank.told.lock().unwrap()[2..].iter().all(|(_, key)| *key == old), "{:?}", bank.told);
+    assert_eq!(names(&bench.records("payment", "4711").await), ["captured", "_redrive", "captured"]);
     // Another record does.
     let asked = again(&bench, "payment", &records[2], ("ORDER", 1)).await;
     let records = bench.until_records("payment", "4711", 5).await;

@@ -11,7 +11,7 @@ use async_nats::{Client, jetstream};
 use futures_util::future::try_join_all;
 use laban_flow::Mesh;
 use laban_flow::replay::run::{Outcome, Reacted, Reactions, Run, Selected};
-use laban_wire::{Again, EventId, FlowReader, REDRIVE, ServiceName};
+use laban_wire::{Again, EventId, FlowReader, REDRIVE, ServiceName, metadata};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -138,11 +138,14 @@ async fn home(client: &Client, mesh: &Mesh, service: &ServiceName) -> Result<(St
     let context = jetstream::new(client.clone());
     let stream = context.get_stream(&home.stream).await;
     let stream = stream.map_err(|error| broker(laban_wire::error_chain(&error)))?;
-    let taken = stream.consumer_info(format!("{service}_{REDRIVE}")).await;
-    if let Err(error) = taken {
+    let consumer = format!("{service}_{REDRIVE}");
+    let taken = stream.consumer_info(&consumer).await;
+    let taken = taken.is_ok_and(|found| found.config.metadata.contains_key(metadata::AGAIN));
+    // What nobody takes would stay open.
+    if !taken {
         return Err(Failure::NotDone(format!(
-            "service {service} takes no requests to do something again: its consumer `{service}_{REDRIVE}` cannot be \
-             found ({error}); start an instance of a release that has redrives"
+            "service {service} takes no requests to do something again: no consumer `{consumer}` says that it does; \
+             start instances of a release that has them, and stop those that have not"
         )));
     }
     Ok((home.stream.clone(), stream.cached_info().state.last_sequence))
@@ -309,8 +312,7 @@ impl Force<'_> {
             json!({"handler": handler, "again": again, "left_alone": others})
         };
         let handlers: Vec<Value> = totals.iter().map(one).collect();
-        let mut all =
-            json!({"service": self.service, "standing_at": self.standing_at, "handlers": handlers});
+        let mut all = json!({"service": self.service, "standing_at": self.standing_at, "handlers": handlers});
         if let Some(stopped) = stopped {
             all["complete"] = json!(!stopped);
         }
