@@ -153,6 +153,12 @@ mod tests {
             body("payment._redrive", r#"{"dead_seq":16,"by":"ann","why":"the bank is back"}"#),
             head("payment._redrive") + "on order.placed: dead letter 16 handed back by ann: the bank is back"
         );
+        let again = r#"{"again":{"stream":"ORDER","seq":3},"by":"ann","why":"the bank has lost it"}"#;
+        assert_eq!(
+            body("payment._redrive", again),
+            head("payment._redrive")
+                + "on order.placed: to be done again, asked for by ann: the bank has lost it"
+        );
         assert!(body("payment._dead", "{").contains("(the record's body cannot be read: EOF"));
     }
 

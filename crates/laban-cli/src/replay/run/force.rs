@@ -20,20 +20,21 @@ use crate::fenced::{self, Answer, Record};
 use crate::{Connection, Failure, ask, terminal};
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+#[command(next_help_heading = "Again on purpose")]
+pub(super) struct ForceArgs {
     /// Do again what took effect: effects outside happen again, and events are emitted again, under new ids
     #[arg(long, requires = "why", conflicts_with_all = ["window", "patience"])]
     pub(super) force: bool,
-    /// With --force: why, for the record
+    /// Why, for the record
     #[arg(long, value_name = "TEXT", requires = "force")]
     why: Option<String>,
-    /// With --force: who asks, for the record [default: USER]
+    /// Who asks, for the record [default: USER]
     #[arg(long, value_name = "NAME", requires = "force")]
     by: Option<String>,
-    /// With --force: do not ask
+    /// Do not ask
     #[arg(long, requires = "force")]
     yes: bool,
-    /// With --force: only outcomes up to this sequence of the service's home stream [default: its last one]
+    /// Only outcomes up to this sequence of the service's home stream [default: its last one]
     #[arg(long, value_name = "SEQ", requires = "force")]
     standing_at: Option<u64>,
 }

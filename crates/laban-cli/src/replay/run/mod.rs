@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    force: force::Args,
+    force: force::ForceArgs,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
