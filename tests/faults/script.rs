@@ -144,6 +144,7 @@ impl Cause {
             error: "not this one".to_owned(),
             attempts: 1,
             fingerprint: "0".to_owned(),
+            again: None,
             input: DeadInput {
                 stream: "ORDER".to_owned(),
                 seq: 1,

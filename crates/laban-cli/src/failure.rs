@@ -10,7 +10,8 @@ Exit codes:
   0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found; `replay shadow`: every outcome is identical
   1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found;
      `dead`: there is no such dead letter, one was settled before, or one that was waited for has failed again;
-     `replay run`: ended early, or something is newly dead, refused or unanswered; `replay shadow`: an outcome is another
+     `replay run`: ended early, or something is newly dead, refused or unanswered; with --force: nothing selected has taken effect;
+     `replay shadow`: an outcome is another
   2  the command line is wrong, or a file that it names
   3  the broker cannot be reached, or did not answer in full";
 

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod ask;
 mod check;
 mod connection;
 mod contracts;
 mod dead;
 mod dev;
 mod failure;
+mod fenced;
 mod flow;
 mod http;
 mod map;

@@ -75,6 +75,8 @@ pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Rea
     let present: HashSet<String> = present.collect();
     let is_there = |event: &EventType| present.contains(event.as_str());
     let settled = settled(steps);
+    // What is done again is done whatever the deadline has waited for.
+    let again: HashSet<Work<'_>> = steps.iter().filter(|step| step.again).filter_map(work).collect();
     let mut asked = HashSet::new();
     let mut awaited = Vec::new();
     for step in steps {
@@ -85,7 +87,7 @@ pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Rea
                 continue;
             }
             let (unless, due_at) = match &declared.deadline {
-                Some(deadline) if deadline.unless.iter().any(is_there) => continue,
+                Some(deadline) if deadline.unless.iter().any(is_there) && !again.contains(&work) => continue,
                 Some(deadline) => (deadline.unless.clone(), deadline.due_at(step)),
                 None => (Vec::new(), None),
             };
@@ -110,7 +112,7 @@ pub(crate) fn awaited(steps: &[Step], unreadable: &[Unreadable], reactions: &Rea
 }
 
 /// The work that has come to an end, each with the record that ended it last. A discard ends what a dead letter left open; a
-/// redrive opens that dead letter again; neither does anything else.
+/// redrive opens that dead letter again, or, if it asks for that, what took effect; neither does anything else.
 fn settled(steps: &[Step]) -> HashMap<Work<'_>, usize> {
     let mut last = HashMap::new();
     // One service's records of one flow are in one stream, so later in the order is later in that stream.
@@ -121,6 +123,7 @@ fn settled(steps: &[Step]) -> HashMap<Work<'_>, usize> {
             continue;
         }
         let is_about = |last: &usize| match &steps[*last] {
+            outcome if step.again => !outcome.is_dead_letter() && !outcome.is_operators(),
             letter if letter.is_dead_letter() => step.dead_seq == Some(letter.seq),
             discard => discard.is_operators() && discard.dead_seq == step.dead_seq,
         };

@@ -1,6 +1,6 @@
 use laban_wire::{
-    DEAD, DISCARDED, Dead, DeadReason, Discarded, EventId, EventType, Message, Millis, REDRIVE, RETRYING,
-    Redrive, Retrying,
+    Asked, DEAD, DISCARDED, Dead, DeadReason, Discarded, EventId, EventType, Message, Millis, REDRIVE,
+    RETRYING, Retrying,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -51,6 +51,9 @@ pub struct Step {
     /// The sequence of the dead letter that is handed back or given up, on `_redrive` and `_discarded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_seq: Option<u64>,
+    /// What took effect is to be done again, on `_redrive`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     /// Who wrote it, on `_redrive` and `_discarded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -90,6 +93,7 @@ impl Step {
             reason: None,
             next_at: None,
             dead_seq: None,
+            again: false,
             by: None,
             why: None,
             edited: false,
@@ -113,10 +117,13 @@ impl Step {
                 Ok(body) => (step.error, step.reason) = (Some(body.error), Some(body.reason)),
                 Err(e) => step.error = Some(illegible(&e)),
             },
-            REDRIVE => match serde_json::from_slice::<Redrive>(&message.payload) {
-                Ok(body) => {
+            REDRIVE => match Asked::read(&message.payload) {
+                Ok(Asked::HandBack(body)) => {
                     (step.dead_seq, step.edited) = (Some(body.dead_seq), body.payload.is_some());
                     (step.by, step.why) = (body.by, body.why);
+                }
+                Ok(Asked::Again(body)) => {
+                    (step.again, step.by, step.why) = (true, Some(body.by), Some(body.why));
                 }
                 Err(e) => step.error = Some(illegible(&e)),
             },
@@ -146,14 +153,15 @@ impl Step {
         self.event != RETRYING && !self.is_operators()
     }
 
-    /// Whether an operator wrote it about a dead letter, rather than the service itself.
+    /// Whether an operator wrote it about a reaction, rather than the service itself.
     pub(crate) fn is_operators(&self) -> bool {
         self.event == REDRIVE || self.event == DISCARDED
     }
 
-    /// What an operator decided about a dead letter, in words: `handed back by ann: the bank is back`.
+    /// What an operator decided about a reaction, in words: `handed back by ann: the bank is back`.
     pub fn decision(&self) -> Option<String> {
         let what = match (self.event.as_str(), self.edited) {
+            (REDRIVE, _) if self.again => "to be done again, asked for",
             (REDRIVE, false) => "handed back",
             (REDRIVE, true) => "handed back with another body",
             (DISCARDED, _) => "discarded",

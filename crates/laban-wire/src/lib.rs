@@ -33,8 +33,8 @@ pub use meta::{HEADER, Meta, Reaction};
 pub use millis::Millis;
 pub use read::{FlowReader, ReadError};
 pub use record::{
-    DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload, REDRIVE, RETRYING,
-    Redrive, Retrying, StoredInput,
+    Again, Asked, DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload,
+    REDRIVE, RETRYING, Redrive, Retrying, StoredAt, StoredInput,
 };
 pub use replay::{ReplayRequest, Replayed};
 pub use subject::{Subject, home_stream};

@@ -29,3 +29,5 @@ pub const DUE: &str = "laban.due";
 pub const CANCELS: &str = "laban.cancels";
 /// On the consumer of a service's own redrives: the service. It reacts to no event.
 pub const REDRIVES: &str = "laban.redrives";
+/// On the consumer of a service's own redrives: any value says that it can be asked to do again what took effect.
+pub const AGAIN: &str = "laban.again";

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::EventType;
+use crate::{EventId, EventType};
 
 /// A reaction that emitted nothing into its flow.
 pub const HANDLED: &str = "_handled";
@@ -38,6 +39,54 @@ pub struct Redrive {
     /// The body that the handler gets, instead of the one that it gave up on; all else of the input stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
+}
+
+/// Body of [`REDRIVE`] where no dead letter is handed back: what has taken effect is to be done again, on purpose. The record's
+/// header names the reaction, and the attempt that came to the outcome.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Again {
+    /// The event that the handler is to react to once more.
+    pub again: StoredAt,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Where a message is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAt {
+    /// The stream.
+    pub stream: String,
+    /// The sequence there.
+    pub seq: u64,
+}
+
+/// What a record of the kind [`REDRIVE`] asks for.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// To hand a dead letter back.
+    HandBack(Redrive),
+    /// To do again what has taken effect.
+    Again(Again),
+}
+
+impl Asked {
+    /// Reads the body of a [`REDRIVE`]. One that names a dead letter is about that, whatever else it says.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            dead_seq: Option<IgnoredAny>,
+            again: Option<IgnoredAny>,
+        }
+        match serde_json::from_slice(body)? {
+            Members { dead_seq: None, again: Some(_) } => serde_json::from_slice(body).map(Self::Again),
+            _ => serde_json::from_slice(body).map(Self::HandBack),
+        }
+    }
 }
 
 /// Body of [`DISCARDED`]. The record's header names the dead letter's cause, event type and handler.
@@ -97,6 +146,10 @@ pub struct Dead {
     pub attempts: u32,
     /// The same for errors that differ only in numbers, ids and quoted values: groups dead letters.
     pub fingerprint: String,
+    /// Where what had taken effect was to be done again: the [`REDRIVE`] that asked for it, from whose id those of the
+    /// outputs are derived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<EventId>,
     /// The input as it was received.
     pub input: DeadInput,
 }
@@ -195,6 +248,27 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redrive_is_of_a_dead_letter_or_asks_for_what_took_effect() {
+        let letter = Asked::read(br#"{"dead_seq": 3, "again": {"stream": "ORDER", "seq": 1}}"#).unwrap();
+        assert!(matches!(letter, Asked::HandBack(Redrive { dead_seq: 3, .. })));
+        let body = br#"{"again": {"stream": "ORDER", "seq": 1}, "by": "ann", "why": "lost"}"#;
+        let Asked::Again(Again { again, by, why }) = Asked::read(body).unwrap() else { panic!("no letter") };
+        assert_eq!(
+            (again.stream.as_str(), again.seq, by.as_str(), why.as_str()),
+            ("ORDER", 1, "ann", "lost")
+        );
+        for (wrong, said) in [
+            ("{}", "missing field `dead_seq`"),
+            (r#"{"again": {"stream": "ORDER", "seq": 1}, "by": "ann"}"#, "missing field `why`"),
+            (r#"{"again": true, "by": "ann", "why": "lost"}"#, "invalid type"),
+            ("[", "EOF"),
+        ] {
+            let error = Asked::read(wrong.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(said), "{wrong}: {error}");
+        }
+    }
 
     #[test]
     fn any_payload_round_trips_through_a_record() {

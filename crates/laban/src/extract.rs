@@ -33,6 +33,8 @@ pub trait Extract: Sized + Send + 'static {
 #[derive(Clone)]
 pub struct Call {
     pub(crate) input: Arc<Message>,
+    /// What the ids of outputs are derived from.
+    pub(crate) ids_from: EventId,
     pub(crate) attempt: u32,
     pub(crate) states: Arc<States>,
     /// The service's own records of the flow, for handlers that read flow state.
@@ -154,7 +156,8 @@ pub struct Cause {
     /// Which attempt of this handler at it this is, from 1.
     pub attempt: u32,
     /// The same for every attempt of this handler at this event, and for no other: what to give the outside world as
-    /// idempotency key. It is also the id of the (first) event that the handler emits.
+    /// idempotency key. It is also the id of the (first) event that the handler emits. Where what took effect is done again
+    /// on purpose (`laban replay run --force`), it is a new one, the same for every attempt at that.
     pub idempotency_key: EventId,
 }
 
@@ -168,12 +171,11 @@ impl Cause {
 
 impl Extract for Cause {
     fn extract(call: &Call) -> Result<Self, BoxError> {
-        let event_id = call.input.meta.id;
         Ok(Self {
-            event_id,
+            event_id: call.input.meta.id,
             flow: call.input.subject.flow.clone(),
             attempt: call.attempt,
-            idempotency_key: EventId::derived(event_id, call.service.as_str(), &call.handler, 0),
+            idempotency_key: EventId::derived(call.ids_from, call.service.as_str(), &call.handler, 0),
         })
     }
 }

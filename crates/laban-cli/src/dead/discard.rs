@@ -6,13 +6,12 @@ use laban_flow::Mesh;
 use laban_flow::dead::Letter;
 use laban_wire::{DISCARDED, Discarded};
 
-use super::ask;
 use super::chosen::Chosen;
 use super::decide::Decision;
 use super::filter::{Filter, OPEN, Target};
 use super::text::counted;
 use super::write::Writer;
-use crate::{Connection, Failure, terminal};
+use crate::{Connection, Failure, ask, terminal};
 
 /// Say that dead letters are not to be handed back, and why
 ///

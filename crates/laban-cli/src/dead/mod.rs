@@ -1,6 +1,5 @@
 //! `laban dead`: events that a handler gave up on, and what is decided about them.
 
-mod ask;
 mod body;
 mod chosen;
 mod decide;

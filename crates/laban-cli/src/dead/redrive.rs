@@ -14,9 +14,9 @@ use super::follow::Follow;
 use super::rate::Rate;
 use super::text::counted;
 use super::write::Writer;
-use super::{ask, body, edit, show};
+use super::{body, edit, show};
 use crate::flow::period::Period;
-use crate::{Connection, Failure, terminal};
+use crate::{Connection, Failure, ask, terminal};
 
 /// Hand dead letters back, each to the one handler that gave up
 ///

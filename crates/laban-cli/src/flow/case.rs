@@ -28,6 +28,13 @@ pub(super) async fn of(
         let (stream, seq, reason) = (&unreadable.stream, unreadable.seq, &unreadable.reason);
         terminal::say(&format!("laban: warning: message {seq} of stream {stream} is left out: {reason}"));
     }
-    let no_case = |e| Failure::NotDone(format!("flow {:?} makes no case: {e}", flow.key()));
+    let no_case = |e: String| Failure::NotDone(format!("flow {:?} makes no case: {e}", flow.key()));
+    if let Some(step) = found.steps.iter().find(|step| step.again) {
+        let (service, handler) = (&step.service, step.handler.as_deref().unwrap_or_default());
+        return Err(no_case(format!(
+            "{service}: {handler} did something again on purpose, and a case has one outcome for each reaction"
+        )));
+    }
+    let no_case = |e: laban_wire::case::InvalidCase| no_case(e.to_string());
     Case::new(flow.clone(), found.to_case(&messages), ignore).and_then(|case| case.to_json()).map_err(no_case)
 }

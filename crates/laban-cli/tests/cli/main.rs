@@ -10,6 +10,7 @@ mod flow_show;
 mod map;
 mod mesh;
 mod metrics;
+mod replay_force;
 mod replay_run;
 mod replay_view;
 mod usage;

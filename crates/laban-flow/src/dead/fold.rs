@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use laban_wire::{
-    DEAD, DISCARDED, Dead, Discarded, EventId, Message, REDRIVE, RETRYING, Reaction, Redrive, Retrying,
-    Stored,
+    Again, Asked, DEAD, DISCARDED, Dead, Discarded, EventId, Message, REDRIVE, RETRYING, Reaction, Redrive,
+    Retrying, Stored,
 };
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,8 @@ use super::{Entry, Letter, Place, Standing, What};
 struct Story {
     history: Vec<Entry>,
     letter: Option<Letter>,
+    /// Whether it has taken effect, and is neither done again nor given up since.
+    took_effect: bool,
 }
 
 /// The dead letters among one service's records of one flow, in the order in which they were given up first. Records come
@@ -33,7 +35,7 @@ pub fn letters_of(records: impl IntoIterator<Item = Stored>) -> Vec<Letter> {
     }
     let told = stories
         .into_values()
-        .filter_map(|Story { history, letter }| Some(Letter { history, last_seq, ..letter? }));
+        .filter_map(|Story { history, letter, .. }| Some(Letter { history, last_seq, ..letter? }));
     let mut letters: Vec<Letter> = told.collect();
     letters.sort_by(|a, b| (a.first_at, &a.place).cmp(&(b.first_at, &b.place)));
     letters
@@ -45,19 +47,18 @@ impl Story {
         let what = match message.subject.event_type.event() {
             RETRYING => body::<Retrying>(message)
                 .map(|body| What::Failed { attempt: reaction.attempt, error: body.error }),
-            DEAD => body::<Dead>(message).map(|body| self.given_up(message, reaction, body)),
-            REDRIVE => body::<Redrive>(message).map(|body| {
-                let from = |state: Standing| state.is_open() || state == Standing::Discarded;
-                let absorbed = !self.decide(body.dead_seq, from, Standing::Redriven);
-                let Redrive { dead_seq, by, why, payload } = body;
-                What::HandedBack { dead_seq, by, why, payload, absorbed }
-            }),
+            DEAD => {
+                self.took_effect = false;
+                body::<Dead>(message).map(|body| self.given_up(message, reaction, body))
+            }
+            REDRIVE => Asked::read(&message.payload).ok().map(|asked| self.asked(asked)),
             DISCARDED => body::<Discarded>(message).map(|body| {
                 let absorbed = !self.decide(body.dead_seq, Standing::is_open, Standing::Discarded);
                 let Discarded { dead_seq, by, why } = body;
                 What::Discarded { dead_seq, by, why, absorbed }
             }),
             _ => {
+                self.took_effect = true;
                 if let Some(letter) = &mut self.letter {
                     letter.state = Standing::Succeeded;
                 }
@@ -67,6 +68,20 @@ impl Story {
         };
         let (id, at, trace_id) = (message.meta.id, message.at, trace_of(message));
         self.history.extend(what.map(|what| Entry { seq: message.seq, id, at, trace_id, what }));
+    }
+
+    fn asked(&mut self, asked: Asked) -> What {
+        match asked {
+            Asked::HandBack(Redrive { dead_seq, by, why, payload }) => {
+                let from = |state: Standing| state.is_open() || state == Standing::Discarded;
+                let absorbed = !self.decide(dead_seq, from, Standing::Redriven);
+                What::HandedBack { dead_seq, by, why, payload, absorbed }
+            }
+            Asked::Again(Again { by, why, .. }) => {
+                let absorbed = !std::mem::take(&mut self.took_effect);
+                What::Again { by, why, absorbed }
+            }
+        }
     }
 
     /// Whether a decision counts: it names the dead letter that stands, in a state that it can be made in.
@@ -79,7 +94,7 @@ impl Story {
     fn given_up(&mut self, message: &Message, reaction: &Reaction, body: Dead) -> What {
         let before = self.letter.as_ref();
         let (times, first_at) = before.map_or((0, message.at), |letter| (letter.times, letter.first_at));
-        let Dead { reason, error, attempts, fingerprint, input } = body;
+        let Dead { reason, error, attempts, fingerprint, input, .. } = body;
         self.letter = Some(Letter {
             place: Place { stream: message.stream.to_string(), seq: message.seq },
             state: if times == 0 { Standing::Open } else { Standing::FailedAgain },

@@ -147,6 +147,15 @@ pub enum What {
         /// It came to nothing: somebody else was first, or it names another dead letter.
         absorbed: bool,
     },
+    /// Somebody asked for what had taken effect to be done again.
+    Again {
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+        /// It came to nothing: it had not taken effect, or somebody else was first.
+        absorbed: bool,
+    },
     /// Somebody discarded it.
     Discarded {
         /// The dead letter's sequence.
@@ -220,6 +229,10 @@ impl fmt::Display for What {
                 let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
                 let why = why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
                 write!(f, "handed back{how}{by}{why}{}", absorbed(*nothing))
+            }
+            Self::Again { by, why, absorbed: nothing } => {
+                let nothing = if *nothing { "; absorbed, for it had not taken effect" } else { "" };
+                write!(f, "to be done again, asked for by {by}: {why}{nothing}")
             }
             Self::Discarded { by, why, absorbed: nothing, .. } => {
                 write!(f, "discarded by {by}: {why}{}", absorbed(*nothing))

@@ -1,6 +1,8 @@
 //! A record as one line for the eye.
 
-use laban_wire::{DEAD, Dead, HANDLED, Message, REDRIVE, RETRYING, Reaction, Redrive, Retrying};
+use laban_wire::{
+    Again, Asked, DEAD, Dead, HANDLED, Message, REDRIVE, RETRYING, Reaction, Redrive, Retrying,
+};
 use serde::de::DeserializeOwned;
 
 use super::Record;
@@ -80,11 +82,17 @@ fn what(message: &Message) -> String {
             let (reason, error) = (body.reason.as_str(), body.error);
             format!("on {on}: gave up after {} attempts, {reason}: {error}", body.attempts)
         }),
-        REDRIVE => told(message, |body: Redrive| {
-            let by = body.by.map(|by| format!(" by {by}")).unwrap_or_default();
-            let why = body.why.map(|why| format!(": {why}")).unwrap_or_default();
-            format!("on {on}: dead letter {} handed back{by}{why}", body.dead_seq)
-        }),
+        REDRIVE => match Asked::read(&message.payload) {
+            Ok(Asked::HandBack(Redrive { dead_seq, by, why, .. })) => {
+                let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                format!("on {on}: dead letter {dead_seq} handed back{by}{why}")
+            }
+            Ok(Asked::Again(Again { by, why, .. })) => {
+                format!("on {on}: to be done again, asked for by {by}: {why}")
+            }
+            Err(e) => illegible(&e),
+        },
         _ => took(),
     }
 }
@@ -93,8 +101,12 @@ fn what(message: &Message) -> String {
 fn told<T: DeserializeOwned>(message: &Message, tell: impl FnOnce(T) -> String) -> String {
     match serde_json::from_slice(&message.payload) {
         Ok(body) => tell(body),
-        Err(e) => format!("(the record's body cannot be read: {e})"),
+        Err(e) => illegible(&e),
     }
+}
+
+fn illegible(error: &serde_json::Error) -> String {
+    format!("(the record's body cannot be read: {error})")
 }
 
 #[cfg(test)]
@@ -140,6 +152,12 @@ mod tests {
         assert_eq!(
             body("payment._redrive", r#"{"dead_seq":16,"by":"ann","why":"the bank is back"}"#),
             head("payment._redrive") + "on order.placed: dead letter 16 handed back by ann: the bank is back"
+        );
+        let again = r#"{"again":{"stream":"ORDER","seq":3},"by":"ann","why":"the bank has lost it"}"#;
+        assert_eq!(
+            body("payment._redrive", again),
+            head("payment._redrive")
+                + "on order.placed: to be done again, asked for by ann: the bank has lost it"
         );
         assert!(body("payment._dead", "{").contains("(the record's body cannot be read: EOF"));
     }

@@ -90,6 +90,23 @@ fn a_letter_tells_what_was_tried_and_decided() {
 }
 
 #[test]
+fn a_letter_tells_what_was_done_again_on_purpose() {
+    let again = json!({"again": {"stream": "ORDER", "seq": 1}, "by": "ann", "why": "the bank lost it"});
+    let mut charge = Charge::of("4711");
+    charge.dies("closed", "f1");
+    charge.record("_redrive", &again).redriven(1, "bob").record("captured", &json!({}));
+    charge.record("_redrive", &again).record("_redrive", &again);
+    assert_eq!(charge.state(), (Standing::Succeeded, 1, 1), "it has succeeded once");
+    charge.dies("no such card", "f2");
+    assert_eq!(charge.state(), (Standing::FailedAgain, 2, 7));
+    let told: Vec<String> = charge.letter().history.iter().map(|entry| entry.what.to_string()).collect();
+    let asked = "to be done again, asked for by ann: the bank lost it";
+    assert_eq!(told[1], format!("{asked}; absorbed, for it had not taken effect"));
+    assert_eq!(told[4], asked);
+    assert_eq!(told[5], format!("{asked}; absorbed, for it had not taken effect"), "somebody was first");
+}
+
+#[test]
 fn a_discard_counts_while_the_letter_is_open_and_can_be_thought_better_of() {
     let mut charge = Charge::of("4711");
     charge.discarded(1, "ann");

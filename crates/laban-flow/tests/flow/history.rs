@@ -83,8 +83,34 @@ impl History {
         body: &str,
     ) -> EventId {
         let service = event.split_once('.').unwrap().0;
+        let id = EventId::derived(cause, service, handler, 0);
+        self.under(id, event, cause, on, (handler, attempt), body)
+    }
+
+    /// What a handler made when it did something again on purpose: its id says nothing of the cause.
+    pub(crate) fn reaction_under(
+        &mut self,
+        event: &str,
+        cause: EventId,
+        on: &str,
+        handler: &str,
+        attempt: u32,
+        id: EventId,
+    ) -> EventId {
+        self.under(id, event, cause, on, (handler, attempt), "{}")
+    }
+
+    fn under(
+        &mut self,
+        id: EventId,
+        event: &str,
+        cause: EventId,
+        on: &str,
+        (handler, attempt): (&str, u32),
+        body: &str,
+    ) -> EventId {
         let meta = Meta {
-            id: EventId::derived(cause, service, handler, 0),
+            id,
             version: (!event.contains("._")).then_some(1),
             reaction: Some(Reaction {
                 cause,

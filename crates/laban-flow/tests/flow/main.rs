@@ -15,6 +15,7 @@ mod live;
 mod ocel;
 mod order;
 mod overdue;
+mod reacted;
 mod read;
 mod replay;
 mod replay_run;

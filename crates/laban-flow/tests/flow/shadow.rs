@@ -16,9 +16,13 @@ const ON: &str = "order.placed";
 
 impl Live {
     async fn store(&self, subject: &str, meta: &Meta) -> Outcome<EventId> {
+        self.store_with(subject, meta, "{}").await
+    }
+
+    async fn store_with(&self, subject: &str, meta: &Meta, body: &'static str) -> Outcome<EventId> {
         let mut headers = HeaderMap::new();
         headers.insert(HEADER, meta.to_header());
-        self.js.publish_with_headers(subject.to_owned(), headers, "{}".into()).await?.await?;
+        self.js.publish_with_headers(subject.to_owned(), headers, body.into()).await?.await?;
         Ok(meta.id)
     }
 
@@ -28,21 +32,25 @@ impl Live {
 
     /// Output number `index` of payment's handler `charge`.
     async fn charged(&self, subject: &str, cause: EventId, index: usize) -> Outcome {
-        let reaction = Reaction {
-            cause,
-            on: ON.parse()?,
-            handler: "charge".into(),
-            attempt: 1,
-            queue_ms: Millis::default(),
-            handle_ms: Millis::default(),
-        };
         let id = match subject.contains("._") {
             true => EventId::root(),
             false => EventId::derived(cause, "payment", "charge", index),
         };
-        self.store(subject, &Meta { id, version: Some(1), reaction: Some(reaction) }).await?;
+        self.store(subject, &of_charge(id, cause)?).await?;
         Ok(())
     }
+}
+
+fn of_charge(id: EventId, cause: EventId) -> Outcome<Meta> {
+    let reaction = Reaction {
+        cause,
+        on: ON.parse()?,
+        handler: "charge".into(),
+        attempt: 1,
+        queue_ms: Millis::default(),
+        handle_ms: Millis::default(),
+    };
+    Ok(Meta { id, version: Some(1), reaction: Some(reaction) })
 }
 
 fn contract() -> Contract {
@@ -102,6 +110,20 @@ async fn what_was_emitted_into_other_flows_belongs_to_the_reaction() -> Outcome 
             "no reaction of its own"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_done_again_is_numbered_by_the_record_that_asked_for_it() -> Outcome {
+    let (live, reader, mesh) = mesh().await?;
+    let placed = live.placed("1").await?;
+    live.charged("payment.captured.1", placed, 0).await?;
+    let again = r#"{"again":{"stream":"ORDER","seq":1},"by":"ann","why":"the bank lost it"}"#;
+    let asked = live.store_with("payment._redrive.1", &of_charge(EventId::root(), placed)?, again).await?;
+    let id = |index| EventId::derived(asked, "payment", "charge", index);
+    live.store("payment.captured.1", &of_charge(id(1), placed)?).await?;
+    live.store("payment.noted.customer", &of_charge(id(0), placed)?).await?;
+    assert_eq!(outcomes(&reader, &mesh, "1").await?, [["payment.noted.customer", "payment.captured.1"]]);
     Ok(())
 }
 

@@ -1,4 +1,6 @@
-use laban_flow::{Reactions, Since, State};
+use std::time::Duration;
+
+use laban_flow::{Deadline, Declared, Reactions, Since, State};
 use laban_wire::EventId;
 
 use crate::history::{History, cancelled, declared, dispatched, give_up, shop};
@@ -188,6 +190,49 @@ fn a_redrive_opens_the_dead_letter_that_it_names_and_nothing_else() {
     assert_eq!(history.flow(&only_charge).state, State::Completed);
     redrive(&mut history, 5);
     assert_eq!(history.flow(&only_charge).state, State::Completed, "what took effect is not opened again");
+}
+
+#[test]
+fn what_is_to_be_done_again_is_awaited_and_no_duplicate_and_what_was_given_up_stays_dead() {
+    let charge = declared("payment", "charge", "order.placed", &[]);
+    let unless = ["payment.captured"].map(|event| event.parse().unwrap()).to_vec();
+    let overdue = Declared {
+        deadline: Some(Deadline { unless, within: Duration::from_secs(60) }),
+        ..declared("order", "give_up", "order.placed", &[])
+    };
+    let reactions: Reactions = [charge, overdue].into_iter().collect();
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    let again = |history: &mut History, service: &str, handler: &str| {
+        let body = r#"{"again":{"stream":"ORDER","seq":1},"by":"ann","why":"the bank lost it"}"#;
+        history.attempt(&format!("{service}._redrive"), placed, "order.placed", handler, 1, body);
+    };
+    let awaited = |history: &History| {
+        let flow = history.flow(&reactions);
+        assert!(flow.steps.iter().all(|step| !step.duplicate), "{:?}", flow.steps);
+        (flow.state, flow.awaited.into_iter().map(|one| one.handler).collect::<Vec<_>>())
+    };
+    history.reaction("order.payment-overdue", placed, "order.placed", "give_up");
+    history.reaction("payment.captured", placed, "order.placed", "charge");
+    assert_eq!(awaited(&history), (State::Completed, vec![]));
+    again(&mut history, "payment", "charge");
+    assert_eq!(awaited(&history), (State::Running, vec!["charge".to_owned()]));
+    let flow = history.flow(&reactions);
+    let tree = flow.to_tree(laban_flow::TreeStyle::default());
+    assert!(tree.contains("to be done again, asked for by ann: the bank lost it"), "{tree}");
+    history.reaction_under("payment.captured", placed, "order.placed", "charge", 2, EventId::root());
+    assert_eq!(awaited(&history), (State::Completed, vec![]));
+    again(&mut history, "order", "give_up");
+    assert_eq!(awaited(&history), (State::Running, vec!["give_up".to_owned()]), "whatever it waited for");
+    history.dead("order", placed, "order.placed", "give_up", 2);
+    assert_eq!(awaited(&history), (State::Dead, vec![]));
+
+    let mut history = History::new("4711");
+    let placed = history.root("order.placed");
+    history.dead("payment", placed, "order.placed", "charge", 1);
+    let body = r#"{"again":{"stream":"ORDER","seq":1},"by":"ann","why":"the bank lost it"}"#;
+    history.attempt("payment._redrive", placed, "order.placed", "charge", 1, body);
+    assert_eq!(history.flow(&reactions).state, State::Dead, "that is for a redrive");
 }
 
 #[test]

@@ -26,6 +26,7 @@ impl Handling {
         let context = self.span(task, attempt);
         let call = Call {
             input: Arc::clone(&task.message),
+            ids_from: task.ids_from,
             attempt,
             states: Arc::clone(&self.core.states),
             records: known.records.clone().unwrap_or_default(),

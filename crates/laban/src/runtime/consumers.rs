@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use laban_wire::metadata::{
-    AT_LEAST_ONCE, CANCELS, COMPENSATES, DUE, EMITS, EVENT, HANDLER, REDRIVES, SERVICE, UNLESS, WITHIN_MS,
+    AGAIN, AT_LEAST_ONCE, CANCELS, COMPENSATES, DUE, EMITS, EVENT, HANDLER, REDRIVES, SERVICE, UNLESS,
+    WITHIN_MS,
 };
 use laban_wire::{EventType, REDRIVE, ServiceName, Timer, error_chain, home_stream};
 use tokio_util::sync::CancellationToken;
@@ -137,7 +138,8 @@ impl Position {
     /// The service's position at the redrives in its own home stream.
     pub(crate) fn of_redrives(service: &ServiceName, config: &Config) -> Self {
         let event = EventType::system(service, REDRIVE);
-        let metadata = HashMap::from([(REDRIVES.to_owned(), service.to_string())]);
+        let metadata = [(REDRIVES, service.as_str()), (AGAIN, "true")];
+        let metadata = HashMap::from(metadata.map(|(key, value)| (key.to_owned(), value.to_owned())));
         Self {
             stream: home_stream(service).into(),
             config: pull::Config {

@@ -37,12 +37,15 @@ pub(super) struct Task<'a> {
     pub(super) trace: Trace,
     /// The redrive that asks for it, by its sequence; 0 when it is the event itself, or a timer.
     pub(super) redrive: u64,
+    /// What the ids of outputs are derived from: the event's id, unless what took effect is done again on purpose.
+    pub(super) ids_from: EventId,
 }
 
 impl<'a> Task<'a> {
     pub(super) fn new(handler: &Arc<str>, delivery: &'a Delivery, message: Message, trace: Trace) -> Self {
-        let identity = Identity { cause: message.meta.id, handler: Arc::clone(handler) };
-        Self { delivery, message: Arc::new(message), identity, trace, redrive: 0 }
+        let cause = message.meta.id;
+        let identity = Identity { cause, handler: Arc::clone(handler) };
+        Self { delivery, message: Arc::new(message), identity, trace, redrive: 0, ids_from: cause }
     }
 
     pub(super) fn flow(&self) -> &FlowId {

@@ -57,6 +57,7 @@ impl Handling {
             fingerprint: fingerprint(self.core.service.as_str(), &self.handler, &error),
             error,
             attempts,
+            again: (task.ids_from != task.identity.cause).then_some(task.ids_from),
             input: DeadInput {
                 stream: stored.stream.to_string(),
                 seq: stored.seq,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use laban_wire::{
-    DEAD, DISCARDED, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Redrive, Retrying, Stored,
+    Asked, DEAD, DISCARDED, EventId, FlowId, Message, REDRIVE, RETRYING, Reaction, Retrying, Stored,
 };
 
 use super::commit::Commit;
@@ -52,7 +52,7 @@ pub(crate) enum Progress {
     /// Attempts that failed, among them those that vanished; `forgiven` of them were made before the redrive that opened it
     /// again, whose sequence is `redrive`: 0 when there was none. Nothing but that redrive's own delivery may run it.
     Tried { attempts: u32, vanished: Vanished, forgiven: u32, redrive: u64 },
-    /// It has taken effect.
+    /// It has taken effect. Only a redrive that asks for just that opens it again.
     Done,
     /// It was given up, with the dead letter of this sequence. Only a redrive of that one opens it again.
     Dead { attempts: u32, seq: u64 },
@@ -223,6 +223,13 @@ fn after(before: Progress, record: &Message) -> Progress {
             forgiven: attempts,
             redrive: record.seq,
         },
+        (REDRIVE, Progress::Done) if asks_again(record) => {
+            // The number comes from outside, and others are counted from it.
+            let attempts = record.meta.reaction.as_ref().map_or(1, |reaction| reaction.attempt);
+            let attempts = attempts.min(u32::MAX / 2);
+            let vanished = Vanished::default();
+            Progress::Tried { attempts, vanished, forgiven: attempts, redrive: record.seq }
+        }
         // A discard is for whoever reads: what was given up stays given up.
         (RETRYING | REDRIVE | DISCARDED, as_before) => as_before,
         _ => Progress::Done,
@@ -231,7 +238,15 @@ fn after(before: Progress, record: &Message) -> Progress {
 
 /// The sequence of the dead letter that a redrive names.
 fn redriven(record: &Message) -> Option<u64> {
-    serde_json::from_slice::<Redrive>(&record.payload).ok().map(|body| body.dead_seq)
+    match Asked::read(&record.payload) {
+        Ok(Asked::HandBack(body)) => Some(body.dead_seq),
+        Ok(Asked::Again(_)) | Err(_) => None,
+    }
+}
+
+/// Whether a redrive asks for what has taken effect to be done again.
+fn asks_again(record: &Message) -> bool {
+    matches!(Asked::read(&record.payload), Ok(Asked::Again(_)))
 }
 
 /// Whether a record is part of the flow's state: what was done, rather than what failed.
@@ -387,6 +402,30 @@ mod tests {
         known.learn(vec![redrive(10, 8), stored(11, "captured", &charge, "{}"), redrive(12, 8)]);
         assert_eq!(known.progress(&charge), Progress::Done, "what took effect is not done again");
         assert_eq!(known.records.unwrap().len(), 1, "of all that, one is part of the flow's state");
+    }
+
+    #[test]
+    fn what_took_effect_is_opened_by_who_asks_for_it_to_be_done_again_and_nothing_else_is() {
+        let charge = Identity { cause: EventId::root(), handler: "charge".into() };
+        let again = |seq| {
+            let body = r#"{"again":{"stream":"ORDER","seq":1},"by":"ann","why":"the bank lost it"}"#;
+            stored(seq, "_redrive", &charge, body)
+        };
+        let mut known = Known::nothing(true);
+        known.learn(vec![again(1)]);
+        assert_eq!(known.progress(&charge), Progress::NONE, "it has not taken effect");
+        let retrying = r#"{"attempt":1,"error":"closed","next_at":"2026-11-26T18:00:00Z"}"#;
+        known.learn(vec![stored(2, "_retrying", &charge, retrying), again(3)]);
+        assert!(matches!(known.progress(&charge), Progress::Tried { redrive: 0, .. }), "it is being tried");
+        known.learn(vec![stored(4, "captured", &charge, "{}"), again(5), again(6)]);
+        let vanished = Vanished::default();
+        let tried = Progress::Tried { attempts: 1, vanished, forgiven: 1, redrive: 5 };
+        assert_eq!(known.progress(&charge), tried, "the first of two has it");
+        known.learn(vec![stored(7, "captured", &charge, "{}")]);
+        assert_eq!(known.progress(&charge), Progress::Done);
+        known.learn(vec![again(8), stored(9, "_dead", &charge, "{}"), again(10)]);
+        assert_eq!(known.progress(&charge), Progress::Dead { attempts: 1, seq: 9 }, "that is for a redrive");
+        assert_eq!(known.records.unwrap().len(), 2, "both outcomes are part of the flow's state");
     }
 
     #[test]

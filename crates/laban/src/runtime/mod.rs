@@ -27,6 +27,7 @@ mod not_now;
 mod outcome;
 mod patience;
 mod pull;
+mod redo;
 mod redrive;
 mod replaying;
 mod running;

@@ -28,7 +28,7 @@ impl Written {
         let core = &handling.core;
         let (mut here, mut elsewhere, mut spans) = (Vec::new(), Vec::new(), Vec::new());
         for (index, event) in events.into_iter().enumerate() {
-            let id = EventId::derived(reaction.cause, core.service.as_str(), &handling.handler, index);
+            let id = EventId::derived(task.ids_from, core.service.as_str(), &handling.handler, index);
             let span = handling.spans.send(context, &event, id);
             let drafts = if event.subject.flow == *task.flow() { &mut here } else { &mut elsewhere };
             drafts.push(core.drafting.event(event, id, Some(reaction.clone()), &span));

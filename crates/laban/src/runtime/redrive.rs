@@ -1,4 +1,4 @@
-//! Redrives: a dead letter handed back to the one handler that failed.
+//! Redrives: a dead letter handed back to the one handler that failed, or what took effect done again on purpose.
 //!
 //! A redrive is a record in the service's own home stream, written by an operator. It opens the reaction again; what the
 //! handler then does is committed like any other outcome, once, and begins a new trace that is linked to the old one.
@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use laban_wire::{Dead, DeadInput, DeadReason, EventType, FlowId, Message, Reaction, Redrive, Stored};
+use laban_wire::{
+    Asked as Body, Dead, DeadInput, DeadReason, EventId, EventType, FlowId, Message, Reaction, Redrive,
+    Stored,
+};
 
 use super::commit::{Commit, Committed};
 use super::core::Core;
@@ -30,21 +33,31 @@ pub(crate) struct Redriving {
 }
 
 /// What an operator asks for.
-struct Asked {
-    record: Message,
-    reaction: Reaction,
+pub(super) struct Asked {
+    pub(super) record: Message,
+    pub(super) reaction: Reaction,
     /// The body to run on instead.
     edited: Option<Bytes>,
+    /// What the ids of outputs are derived from.
+    ids_from: EventId,
 }
 
+/// What the handler is to run on: as it is stored, and as it was read.
+pub(super) type Input = (Stored, Message);
+
 impl Asked {
-    fn flow(&self) -> &FlowId {
+    /// Whether it is about what took effect once: now, or before it was given up.
+    fn is_again(&self) -> bool {
+        self.ids_from != self.reaction.cause
+    }
+
+    pub(super) fn flow(&self) -> &FlowId {
         &self.record.subject.flow
     }
 }
 
 impl Redriving {
-    /// Hands the dead letter that a redrive names to its handler.
+    /// Does what a redrive asks for.
     pub(crate) async fn settle(self: Arc<Self>, delivery: Delivery, mut turn: Option<Turn>) {
         let Some(any) = self.handlings.first() else { return };
         let _alive = any.core.vigil.watch(&delivery.answers);
@@ -61,27 +74,59 @@ impl Redriving {
         let reaction = record.meta.reaction.clone();
         let reaction =
             reaction.ok_or_else(|| "its header names no cause, event type and handler".to_owned())?;
-        let body: Redrive = serde_json::from_slice(&record.payload).map_err(|error| error.to_string())?;
-        let letter = letter(core, &record.subject.flow, body.dead_seq, &reaction).await?;
-        let asked = Asked { record, reaction, edited: body.payload.map(|payload| payload.to_bytes()) };
+        let ids_from = record.meta.id;
+        let asked = Asked { record, reaction, edited: None, ids_from };
+        let body = Body::read(&asked.record.payload).map_err(|error| error.to_string())?;
+        match body {
+            Body::HandBack(body) => self.hand_back(delivery, core, asked, body).await,
+            Body::Again(body) => self.again(delivery, core, &asked, &body.again).await,
+        }
+    }
+
+    /// Hands the dead letter that is named to its handler.
+    async fn hand_back(
+        &self,
+        delivery: &Delivery,
+        core: &Core,
+        asked: Asked,
+        body: Redrive,
+    ) -> Result<(), NotNow> {
+        let letter = letter(core, asked.flow(), body.dead_seq, &asked.reaction).await?;
+        let asked = Asked {
+            edited: body.payload.map(|payload| payload.to_bytes()),
+            ids_from: letter.again.unwrap_or(asked.reaction.cause),
+            ..asked
+        };
         let ready = match self.handler(&asked.reaction) {
             Ok(handling) => input_of(core, &letter, &asked).await?.map(|input| (handling, input)),
             Err(reason) => Err(reason),
         };
         match ready {
-            Ok((handling, (input, message))) => run(handling, delivery, &asked, input, message).await,
+            Ok((handling, input)) => run(handling, delivery, &asked, input).await,
             Err(reason) => {
                 let error = format!("handed back, but not run: {reason}");
-                let given_up = give_up_again(core, delivery, &asked, letter, &error).await;
-                if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
-                    handling.metrics.dead(&error);
-                }
+                self.give_up(core, delivery, &asked, letter, &error).await;
                 Ok(())
             }
         }
     }
 
-    fn handler(&self, asked: &Reaction) -> Result<&Arc<Handling>, String> {
+    /// Records that there was no run.
+    pub(super) async fn give_up(
+        &self,
+        core: &Core,
+        delivery: &Delivery,
+        asked: &Asked,
+        letter: Dead,
+        error: &str,
+    ) {
+        let given_up = give_up_again(core, delivery, asked, letter, error).await;
+        if let (true, Ok(handling)) = (given_up, self.handler(&asked.reaction)) {
+            handling.metrics.dead(error);
+        }
+    }
+
+    pub(super) fn handler(&self, asked: &Reaction) -> Result<&Arc<Handling>, String> {
         let found = self.handlings.iter().find(|one| *one.handler == *asked.handler && one.event == asked.on);
         found.ok_or_else(|| format!("no handler `{}` reacts to {} here", asked.handler, asked.on))
     }
@@ -106,11 +151,7 @@ async fn letter(core: &Core, flow: &FlowId, seq: u64, asked: &Reaction) -> Resul
 
 /// The input of a dead letter: as it was recorded, or from where it was read when it was too large to record; with the body
 /// that the operator gave, if there is one. The inner error is final.
-async fn input_of(
-    core: &Core,
-    letter: &Dead,
-    asked: &Asked,
-) -> Result<Result<(Stored, Message), String>, NotNow> {
+async fn input_of(core: &Core, letter: &Dead, asked: &Asked) -> Result<Result<Input, String>, NotNow> {
     let DeadInput { stream, seq, subject, headers, payload } = &letter.input;
     let recorded = match payload {
         Some(payload) => Some(Stored {
@@ -145,13 +186,16 @@ async fn input_of(
         // It goes by where it is stored, whatever can be made of its headers now.
         message.meta.id = asked.reaction.cause;
     }
-    if message.meta.id != asked.reaction.cause || message.subject.flow != *asked.flow() {
-        return Ok(Err(format!(
-            "its input is another event: {} of flow {}",
-            message.meta.id, message.subject.flow
-        )));
+    Ok(is_meant(&message, asked).map(|()| (stored, message)))
+}
+
+/// Whether this is the event that is to be reacted to.
+pub(super) fn is_meant(message: &Message, asked: &Asked) -> Result<(), String> {
+    let (id, flow) = (message.meta.id, &message.subject.flow);
+    if id == asked.reaction.cause && flow == asked.flow() {
+        return Ok(());
     }
-    Ok(Ok((stored, message)))
+    Err(format!("its input is another event: {id} of flow {flow}"))
 }
 
 fn as_received(headers: &std::collections::BTreeMap<String, Vec<String>>) -> HeaderMap {
@@ -166,20 +210,21 @@ fn as_received(headers: &std::collections::BTreeMap<String, Vec<String>>) -> Hea
     map
 }
 
-async fn run(
+/// Runs the handler, in a trace of its own.
+pub(super) async fn run(
     handling: &Handling,
     delivery: &Delivery,
     asked: &Asked,
-    input: Stored,
-    message: Message,
+    (input, message): Input,
 ) -> Result<(), NotNow> {
     let published_in = propagation::extract(message.trace, &input.headers);
     let parent = propagation::extract(asked.record.trace, &delivery.stored.headers);
     let again = delivery.instead(input);
     let trace = Trace::New { parent, published_in };
-    let task = Task { redrive: asked.record.seq, ..Task::new(&handling.handler, &again, message, trace) };
-    // What the handler's deadline waits for may have come since it gave up.
-    if handling.has_come(asked.flow()).await? {
+    let (redrive, ids_from) = (asked.record.seq, asked.ids_from);
+    let task = Task { redrive, ids_from, ..Task::new(&handling.handler, &again, message, trace) };
+    // What the handler's deadline waits for may have come since it gave up. Who asks for it again knows that it had not.
+    if !asked.is_again() && handling.has_come(asked.flow()).await? {
         handling.let_go(&task).await;
     } else {
         // The redrive itself must be known.

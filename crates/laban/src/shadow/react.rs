@@ -74,6 +74,7 @@ impl Shadow {
             return undecodable(error);
         }
         let call = extract::Call {
+            ids_from: input.meta.id,
             input,
             attempt: call.attempt,
             states: Arc::new(self.states(definition, &recorded)?),

@@ -11,6 +11,7 @@ mod groups;
 mod joins;
 mod once;
 mod recovery;
+mod redone;
 mod redrives;
 mod refusals;
 mod replays;

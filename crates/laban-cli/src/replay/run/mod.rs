@@ -1,5 +1,6 @@
 //! `laban replay run`: history handed to a running service again.
 
+mod force;
 mod report;
 
 use std::io::IsTerminal as _;
@@ -23,6 +24,9 @@ use crate::{Connection, Failure, terminal};
 /// positions and streams are not touched, so live traffic goes on; --rate leaves it more room.
 ///
 /// Ctrl-C finishes what is in flight and says where to go on.
+///
+/// With --force it is the other way round: what took effect before is done again on purpose, under new ids and idempotency
+/// keys, and nothing else is touched.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The service that is to react again
@@ -36,7 +40,7 @@ pub(crate) struct Args {
     /// How many requests are in flight at a time; with 1 the order is kept strictly
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     window: u16,
-    /// At most so many requests a second
+    /// At most so many requests a second [with --force: 50]
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
     /// How long an instance may be silent before its message is handed over again
@@ -48,6 +52,8 @@ pub(crate) struct Args {
     /// Print the totals as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    force: force::ForceArgs,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -60,8 +66,11 @@ fn rate(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
     let client = connection.connect().await?;
     let mesh = Mesh::discover(&client).await?;
-    let selection = args.selection.selection(mesh.now().unwrap_or_else(OffsetDateTime::now_utc));
+    let selection = args.selection.clone().selection(mesh.now().unwrap_or_else(OffsetDateTime::now_utc));
     let run = Run::plan(&client, &mesh, &args.service, args.handler.as_deref(), &selection).await?;
+    if args.force.force {
+        return force::run(&args, &run, connection, &client, &mesh).await;
+    }
     let announced = report::plan(&args.service, &run);
     if args.dry_run {
         let printed = if args.json { report::plan_json(&args.service, &run) } else { announced };

@@ -7,6 +7,7 @@
 mod asking;
 mod feed;
 mod hand;
+mod reacted;
 mod totals;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +25,7 @@ use asking::Asking;
 use feed::Feed;
 use hand::{Asked, Hands};
 
+pub use reacted::{Outcome, Reacted, Reactions, Selected};
 pub use totals::{Counts, End, Problem, ResumeAt, Totals};
 
 /// What is to be handed over to whom. Its range is fixed: what is stored from now on is not in it.

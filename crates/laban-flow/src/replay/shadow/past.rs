@@ -6,10 +6,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use laban_wire::shadow::{Emitted, Outcome, Trouble};
 use laban_wire::{
-    DEAD, Dead, EventId, FlowId, FlowReader, HANDLED, Handled, Message, Payload, REDRIVE, Reaction, Stored,
+    Asked, DEAD, Dead, EventId, FlowId, FlowReader, HANDLED, Handled, Message, REDRIVE, Reaction, Stored,
     Subject,
 };
-use serde::Deserialize;
 
 use super::Scope;
 use crate::mesh::AT_ONCE;
@@ -70,6 +69,10 @@ pub(super) struct Settled {
     pub(super) edited: Option<Bytes>,
     /// It is a dead letter, and was handed back, with such a body or the input's.
     handed_back: Option<Option<Bytes>>,
+    /// What the ids of what it emitted are derived from.
+    ids_from: EventId,
+    /// It was to be done again; the record that asks for that.
+    again: Option<EventId>,
     /// Its input is in another flow, whose reaction this is a part of.
     pub(super) elsewhere: bool,
 }
@@ -163,12 +166,19 @@ async fn of_flow(reader: &FlowReader, home: &Home, flow: &FlowId) -> Result<Vec<
 const MOST_OUTPUTS: usize = 1_000;
 
 impl Settled {
-    /// Notes that it was handed back: by the first of several redrives that name it.
+    /// Notes that it was handed back, or to be done again: by the first of several redrives that ask for it.
     fn hand_back(&mut self, redrive: &Known) {
-        let Ok(redriven) = serde_json::from_slice::<Redriven>(&redrive.message.payload) else { return };
-        let is_this = matches!(self.outcome, Outcome::Dead { .. }) && redriven.dead_seq == self.first_seq;
-        if is_this && self.handed_back.is_none() {
-            self.handed_back = Some(redriven.payload.map(|payload| payload.to_bytes()));
+        let is_dead = matches!(self.outcome, Outcome::Dead { .. });
+        match Asked::read(&redrive.message.payload) {
+            Ok(Asked::HandBack(body)) => {
+                if is_dead && body.dead_seq == self.first_seq && self.handed_back.is_none() {
+                    self.handed_back = Some(body.payload.map(|payload| payload.to_bytes()));
+                }
+            }
+            Ok(Asked::Again(_)) if !is_dead => {
+                self.again.get_or_insert(redrive.message.meta.id);
+            }
+            Ok(Asked::Again(_)) | Err(_) => {}
         }
     }
 
@@ -197,9 +207,9 @@ impl Settled {
     /// Outputs were numbered as they were emitted, and those in other flows stored last. Their ids tell the numbers.
     fn sort(&mut self, service: &str, last: &[EventId]) {
         let Outcome::Emitted(events) = &mut self.outcome else { return };
-        let (cause, handler) = (self.reaction.cause, &*self.reaction.handler);
+        let (from, handler) = (self.ids_from, &*self.reaction.handler);
         let number = |id: EventId| {
-            (0..events.len()).find(|number| EventId::derived(cause, service, handler, *number) == id)
+            (0..events.len()).find(|number| EventId::derived(from, service, handler, *number) == id)
         };
         let Some(numbers) = last.iter().map(|id| number(*id)).collect::<Option<Vec<_>>>() else { return };
         let mut elsewhere = events.split_off(events.len() - last.len());
@@ -256,7 +266,10 @@ fn settled(service: &str, own: &[Known]) -> Vec<Settled> {
         let (reaction, handed_back) =
             (reaction.clone(), before.and_then(|before| settled[before].handed_back.take()));
         let edited = handed_back.flatten();
+        let ids_from = before.map(|before| settled[before].again.unwrap_or(settled[before].ids_from));
         let one = Settled {
+            ids_from: ids_from.unwrap_or(reaction.cause),
+            again: None,
             reaction,
             outcome,
             first_seq: seq,
@@ -276,15 +289,6 @@ fn settled(service: &str, own: &[Known]) -> Vec<Settled> {
         }
     }
     settled
-}
-
-/// What a redrive says that matters here.
-#[derive(Deserialize)]
-struct Redriven {
-    dead_seq: u64,
-    /// Another body of the input.
-    #[serde(default)]
-    payload: Option<Payload>,
 }
 
 fn of_letter(known: &Known) -> (Outcome, Option<Stored>) {
