@@ -15,7 +15,7 @@ use laban_wire::{Again, EventId, FlowReader, REDRIVE, ServiceName, metadata};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::dev::signals::Signals;
+use crate::signals::Signals;
 use crate::fenced::{self, Answer, Record};
 use crate::{Connection, Failure, ask, terminal};
 
