@@ -9,10 +9,12 @@ use demo::{History, Progress, Service, Settings, program};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
+use laban_flow::Step;
 use laban_testkit::wait;
 use laban_tests::{Failure, Outcome, Shop, note};
-use laban_wire::FlowId;
+use laban_wire::{EventId, FlowId};
 use serde_json::Value;
+use shop::notification::Letter;
 use shop::sales::CustomerSales;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -314,5 +316,66 @@ async fn a_replay_goes_on_after_the_service_was_killed_and_the_broker_was() -> O
     let after = shop.over(&plan, &placed).await?;
     after.assert_as_planned(&plan);
     assert_eq!(places(&after.history), places(&before.history), "not one record more");
+    Ok(())
+}
+
+/// Has the last letter about each order written again. Says what was asked for, if anything was.
+async fn write_again(shop: &Shop, more: &[&str]) -> Outcome<Option<Said>> {
+    let mut command = tokio::process::Command::new(program("laban", "-p laban-cli")?);
+    command.args(["replay", "run", "--force", "--service", "notification", "--handler", "tell", "--json"]);
+    command.args([
+        "--event",
+        "order.completed,order.cancelled",
+        "--why",
+        "the post lost them",
+        "--by",
+        "ann",
+    ]);
+    command.args(["--yes", "--rate", "1000", "--server", &shop.mesh.broker().url()]).args(more);
+    let done = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    match done.status.code() {
+        Some(0) => Ok(Some(Said(serde_json::from_slice(&done.stdout)?))),
+        Some(1) if told.contains("nothing of what is selected has taken effect") => Ok(None),
+        _ => Err(told.into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_that_were_lost_are_written_again_on_purpose_and_once() -> Outcome {
+    let shop = Shop::with(Settings::default()).await?;
+    let plan = Plan::plain(40, 75);
+    let placed = shop.place(&plan).await;
+    let before = shop.over(&plan, &placed).await?;
+    before.assert_as_planned(&plan);
+    let letters = || shop::notification::letters(&shop.mesh.books());
+    let old = letters()?;
+
+    let said = write_again(&shop, &[]).await?.ok_or("nothing to be done again")?;
+    let ended = events(&before.history, &["order.completed", "order.cancelled"]);
+    assert_eq!((said.sum("again"), said.sum("left_alone"), ended), (40, 0, 40), "{said:?}");
+    let flows: Vec<FlowId> = before.history.ids().cloned().collect();
+    let history = shop.settled(&flows).await?;
+    let new = letters()?;
+    let last = |letters: &[Letter]| {
+        let mut last: Vec<_> = letters
+            .iter()
+            .filter(|letter| matches!(letter.subject.as_str(), "completed" | "cancelled"))
+            .map(|letter| (letter.order_id.clone(), letter.text.clone()))
+            .collect();
+        last.sort();
+        last
+    };
+    assert_eq!(new[..old.len()], old[..]);
+    assert_eq!(last(&new[old.len()..]), last(&old), "each of these once more, and no other");
+    assert_eq!(new.len(), old.len() + 40);
+    assert_eq!(events(&history, &["notification._redrive"]), 40);
+
+    // The same decision, made again, is none: what stood then has been done again.
+    let standing_at = said.0["standing_at"].to_string();
+    assert!(write_again(&shop, &["--standing-at", &standing_at]).await?.is_none());
+    shop.settled(&flows).await?;
+    assert_eq!(letters()?.len(), new.len());
+    shop.all_alive()?;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `laban replay run --force`: what is said, asked and written, with no service at hand.
 
+use std::collections::HashSet;
+
 use async_nats::jetstream::{self, consumer::pull};
-use laban_testkit::Broker;
+use laban_testkit::{Broker, Process, Signal, wait};
 use laban_wire::{Again, EventId, FlowReader, Message, Meta, REDRIVE, Reaction, metadata};
 use serde_json::{Value, json};
 
 use crate::flow_show::{shop, write};
-use crate::{Outcome, laban, outcome};
+use crate::{LABAN, Outcome, SOON, laban, outcome};
 
 const FORCE: [&str; 5] = ["replay", "run", "--service", "payment", "--force"];
 const WHY: [&str; 2] = ["--why", "the bank lost it"];
@@ -80,7 +82,7 @@ impl Forced {
 async fn what_took_effect_is_asked_for_once_for_each_time_that_somebody_asks() -> Outcome {
     let forced = Forced::start().await?;
     forced.takes(true).await?;
-    let planned = "1 reaction of payment to be done again\n  charge: 1; 2 selected that have not taken effect are left alone\n\
+    let planned = "1 reaction of payment to be done again\n  charge: 1; 2 selected have no outcome at PAYMENT/1, and are left alone\n\
                    what they do outside happens again, under new idempotency keys; what they emit is emitted again, under new \
                    ids, and those downstream react to it again\n";
     let (code, out, err) = forced.run(&[&WHY[..], &["--dry-run"]].concat())?;
@@ -159,6 +161,48 @@ async fn what_cannot_be_done_again_is_said_before_anything_is_written() -> Outco
         "{err}"
     );
     assert_eq!(forced.records(REDRIVE).await?.len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_between_two_of_them_and_the_same_decision_goes_on_with_the_rest() -> Outcome {
+    let forced = Forced::start().await?;
+    forced.takes(true).await?;
+    // It charges the other two as well.
+    let reader = FlowReader::new(async_nats::connect(forced.broker.url()).await?);
+    let captured = forced.records("captured").await?.remove(0);
+    for stored in reader.any_replica("ORDER", "order.placed.long", 1).await? {
+        let cause = Message::try_from(stored)?.meta.id;
+        let reaction = captured.meta.reaction.clone().map(|reaction| Reaction { cause, ..reaction });
+        let meta = Meta { id: EventId::derived(cause, "payment", "charge", 0), version: Some(1), reaction };
+        write(&forced.js, "payment.captured", "long", &meta).await?;
+    }
+    // The next one in a quarter of an hour.
+    let args = FORCE.iter().chain(&WHY).copied().chain(["--yes", "--rate", "0.001", "--server"]);
+    let command = Process::builder(LABAN).args(args).arg(forced.broker.url()).env("USER", "ann");
+    let process = command.env("LC_ALL", "C.UTF-8").spawn()?;
+    wait::until("the first to be asked for", SOON, async || {
+        forced.records(REDRIVE).await.is_ok_and(|asked| asked.len() == 1)
+    })
+    .await?;
+    process.signal(Signal::Int)?;
+    assert_eq!(process.wait_timeout(SOON).await?.code(), Some(1));
+    let said = process.log_tail(usize::MAX);
+    assert!(said.contains("charge: 1 asked for\n"), "{said}");
+    assert!(said.contains("to go on: the same command with --standing-at 3\n"), "{said}");
+
+    let asked = forced.records(REDRIVE).await?.remove(0);
+    forced.answer(&asked).await?;
+    let rest = [&WHY[..], &["--yes", "--standing-at", "3"]].concat();
+    let (code, out, err) = forced.run(&rest)?;
+    assert_eq!((code, out.as_str()), (Some(0), "charge: 2 asked for, 1 left alone\n"), "{err}");
+    let causes: HashSet<EventId> = forced
+        .records(REDRIVE)
+        .await?
+        .iter()
+        .map(|asked| asked.meta.reaction.as_ref().unwrap().cause)
+        .collect();
+    assert_eq!(causes.len(), 3, "each once");
     Ok(())
 }
 

@@ -49,7 +49,7 @@ const READS: usize = 16;
 struct Counts {
     /// They are to be done again.
     again: u64,
-    /// They have not taken effect, or not yet at that sequence.
+    /// They have not taken effect, or not by that sequence.
     others: u64,
 }
 
@@ -297,7 +297,10 @@ impl Force<'_> {
             match others {
                 0 => text.push('\n'),
                 _ => {
-                    let _ = writeln!(text, "; {others} selected that have not taken effect are left alone");
+                    let (have, are) = if *others == 1 { ("has", "is") } else { ("have", "are") };
+                    let at = format!("{}/{}", self.stream, self.standing_at);
+                    let _ =
+                        writeln!(text, "; {others} selected {have} no outcome at {at}, and {are} left alone");
                 }
             }
         }
