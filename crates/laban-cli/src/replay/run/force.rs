@@ -15,8 +15,8 @@ use laban_wire::{Again, EventId, FlowReader, REDRIVE, ServiceName, metadata};
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::signals::Signals;
 use crate::fenced::{self, Answer, Record};
+use crate::signals::Signals;
 use crate::{Connection, Failure, ask, terminal};
 
 #[derive(clap::Args)]
