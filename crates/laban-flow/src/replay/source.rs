@@ -20,7 +20,7 @@ use crate::Error;
 pub(super) type Batch<T> = Result<Vec<Item<T>>, Error>;
 
 /// Records asked for at a time at most, and at least; asked again when half of them are there.
-const PULL: usize = 512;
+const PULL: usize = 1_000;
 const PULL_LEAST: usize = 8;
 /// How large records are, before any has come.
 const FIRST_GUESS_BYTES: usize = 32 << 10;

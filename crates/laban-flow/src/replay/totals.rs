@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash as _, Hasher};
 use std::sync::Arc;
 
 use laban_wire::{DEAD, HANDLED, REDRIVE, RETRYING};
@@ -21,8 +21,28 @@ pub struct Totals {
     pub first: Option<OffsetDateTime>,
     /// The latest of them.
     pub last: Option<OffsetDateTime>,
-    flows: HashSet<u64>,
+    flows: HashSet<u64, BuildHasherDefault<Hashed>>,
     more_flows: bool,
+}
+
+/// What is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Records by what they are.
