@@ -21,14 +21,6 @@ use crate::{Connection, Failure, terminal};
 /// command begins. Nothing is written, and no service's consumer is touched.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    selection: SelectionArgs,
-    /// Written by this service; may be repeated, or separated by commas
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Selection")]
-    service: Vec<ServiceName>,
-    /// No system records
-    #[arg(long, help_heading = "Selection")]
-    events_only: bool,
     /// So many times as fast as it went, or `max` [default: 1 on a terminal, max elsewhere]
     #[arg(long, value_name = "N|max")]
     speed: Option<Speed>,
@@ -44,6 +36,14 @@ pub(crate) struct Args {
     /// Draw with ASCII only, as where the locale is not one of UTF-8
     #[arg(long)]
     ascii: bool,
+    /// Written by this service; may be repeated, or separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Selection")]
+    service: Vec<ServiceName>,
+    /// No system records
+    #[arg(long, help_heading = "Selection")]
+    events_only: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {

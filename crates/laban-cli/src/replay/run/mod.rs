@@ -35,8 +35,6 @@ pub(crate) struct Args {
     /// Only this handler of it
     #[arg(long, value_name = "NAME")]
     handler: Option<String>,
-    #[command(flatten)]
-    selection: SelectionArgs,
     /// How many requests are in flight at a time; with 1 the order is kept strictly
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     window: u16,
@@ -52,6 +50,8 @@ pub(crate) struct Args {
     /// Print the totals as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     force: force::ForceArgs,
 }
