@@ -54,6 +54,14 @@ impl Bench {
         Ok(())
     }
 
+    /// Makes a stream. For a moment after its start a node may pass for one that is away, and nothing is placed.
+    async fn make(&self, config: Config) -> Outcome {
+        let context = self.context();
+        let made = async || context.create_stream(config.clone()).await.is_ok();
+        wait::until(format!("{} to be placed", config.name), PATIENCE, made).await?;
+        Ok(())
+    }
+
     /// Makes a node the leader of the stream.
     async fn make_leader(&self, stream: &str, node: usize) -> Outcome {
         let name = format!("n{}", node + 1);
@@ -127,7 +135,7 @@ async fn open() -> Outcome<(Cluster, Bench)> {
 async fn a_leader_with_one_wrong_bit_has_forgotten_an_outcome_and_it_takes_effect_twice() -> Outcome {
     let (mut cluster, bench) = open().await?;
     let _order = bench.orders().await?;
-    bench.context().create_stream(home("payment")).await?;
+    bench.make(home("payment")).await?;
     let first = bench.payment(&Runs::default()).await?;
     let order = bench.place().await?;
     bench.until_records(1).await?;
@@ -179,7 +187,7 @@ async fn what_follows_a_replica_s_last_record_is_mended_and_what_it_lost_before_
     ];
     let (mut cluster, bench) = open().await?;
     for (name, ..) in cases {
-        bench.context().create_stream(home(name)).await?;
+        bench.make(home(name)).await?;
         bench.fill(name).await?;
     }
     for (name, ..) in cases {
@@ -226,7 +234,7 @@ async fn what_follows_a_replica_s_last_record_is_mended_and_what_it_lost_before_
 #[tokio::test]
 async fn a_replica_with_a_damaged_snapshot_stays_out_and_the_others_go_on() -> Outcome {
     let (mut cluster, bench) = open().await?;
-    bench.context().create_stream(home("payment")).await?;
+    bench.make(home("payment")).await?;
     bench.fill("payment").await?;
     until_replicated(&bench, "PAYMENT").await?;
     cluster.stop(DAMAGED).await?;
@@ -245,7 +253,7 @@ async fn a_replica_with_a_damaged_snapshot_stays_out_and_the_others_go_on() -> O
 #[tokio::test]
 async fn a_broker_with_a_damaged_snapshot_of_its_cluster_does_not_start() -> Outcome {
     let (mut cluster, bench) = open().await?;
-    bench.context().create_stream(home("payment")).await?;
+    bench.make(home("payment")).await?;
     cluster.stop(DAMAGED).await?;
     flip_in_snapshots(cluster.node(DAMAGED).store_dir(), "_meta_")?;
     let refused = cluster.start_again(DAMAGED).await.expect_err("it does not start");

@@ -107,7 +107,10 @@ async fn order_stream(client: &async_nats::Client) -> Outcome {
         allow_direct: true,
         ..Default::default()
     };
-    jetstream::new(client.clone()).create_stream(config).await?;
+    let context = jetstream::new(client.clone());
+    // For a moment after its start a node of a cluster may pass for one that is away, and nothing is placed.
+    wait::until("ORDER to be placed", PATIENCE, async || context.create_stream(config.clone()).await.is_ok())
+        .await?;
     Ok(())
 }
 
