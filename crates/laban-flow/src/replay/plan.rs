@@ -128,19 +128,21 @@ async fn part(js: &Context, selection: &Selection, scope: Scope<'_>, last: u64) 
         return Ok(part);
     }
     let (begin, end) = (From::Seq(part.first), From::Seq(part.last + 1));
-    // The stream grows meanwhile. The difference is exact if it did not between the two questions.
+    // The stream grows meanwhile. What is after the range is counted before and after what is from its beginning on: between
+    // the two differences it is, and where they meet, exactly.
     let within = async |filters: &[String]| {
+        let (mut least, mut most) = (0, u64::MAX);
         let mut after = count(filters, end).await?.records;
-        let mut tries = 0;
-        loop {
+        for _ in 0..MOST_TRIES {
             let from = count(filters, begin).await?.records;
-            let still = count(filters, end).await?.records;
-            tries += 1;
-            if still == after || tries == MOST_TRIES {
-                return Ok::<_, Error>(from.saturating_sub(after));
+            most = most.min(from.saturating_sub(after));
+            after = count(filters, end).await?.records;
+            least = least.max(from.saturating_sub(after));
+            if least >= most {
+                break;
             }
-            after = still;
         }
+        Ok::<_, Error>(most)
     };
     part.records = within(&part.filters).await?;
     if selection.events_only && part.records > 0 {
