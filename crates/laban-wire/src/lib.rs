@@ -34,7 +34,7 @@ pub use millis::Millis;
 pub use read::{FlowReader, ReadError};
 pub use record::{
     Again, Asked, DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload,
-    REDRIVE, RETRYING, Redrive, Retrying, StoredAt, StoredInput,
+    REDRIVE, RETRYING, Redrive, Retrying, SYSTEM_RECORDS, StoredAt, StoredInput,
 };
 pub use replay::{ReplayRequest, Replayed};
 pub use subject::{Subject, home_stream};

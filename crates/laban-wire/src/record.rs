@@ -25,6 +25,9 @@ pub const REDRIVE: &str = "_redrive";
 /// A dead letter is not to be handed back: somebody looked at it, and gives it up. Written by an operator, like [`REDRIVE`].
 pub const DISCARDED: &str = "_discarded";
 
+/// All of them: what a home stream holds beside business events.
+pub const SYSTEM_RECORDS: [&str; 5] = [HANDLED, RETRYING, DEAD, REDRIVE, DISCARDED];
+
 /// Body of [`REDRIVE`]. The record's header names the dead letter's cause, event type and handler.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Redrive {

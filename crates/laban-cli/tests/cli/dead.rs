@@ -3,13 +3,12 @@
 use std::process::Output;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use laban_testkit::Broker;
-use laban_wire::{
-    EventId, FlowReader, HEADER, Message, Meta, Millis, REDRIVE, Reaction, Redrive, Subject, metadata,
-};
+use laban_wire::{EventId, FlowReader, HEADER, Message, Meta, Millis, REDRIVE, Reaction, Redrive, Subject};
 use serde_json::{Value, json};
 
+use crate::mesh::home;
 use crate::{Outcome, laban, outcome, text};
 
 /// A broker with dead letters of payment: two of flow 4711 (the second by another handler), three more of one kind.
@@ -26,15 +25,7 @@ impl Dead {
         let client = async_nats::connect(broker.url()).await?;
         let js = jetstream::new(client.clone());
         for service in ["order", "payment"] {
-            let said = [(metadata::SERVICE, service), (metadata::WIRE, metadata::WIRE_VERSION)];
-            js.create_stream(stream::Config {
-                name: service.to_uppercase(),
-                subjects: vec![format!("{service}.*.*")],
-                allow_direct: true,
-                metadata: said.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-                ..Default::default()
-            })
-            .await?;
+            home(&js, service).await?;
         }
         let causes = (0..5).map(|_| EventId::root()).collect();
         let dead = Self { broker, js, reader: FlowReader::new(client), causes };

@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::process::Stdio;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use laban_testkit::Broker;
 use laban_wire::{EventId, FlowId, HEADER, Meta, Reaction, Subject, metadata};
 
+use crate::mesh::home;
 use crate::{Outcome, laban, outcome};
 
 /// A broker with one flow, `4711`: placed by `order`, captured by `payment`; and the flow `long` of this many events.
@@ -13,15 +14,7 @@ pub(crate) async fn shop(long: usize) -> Outcome<Broker> {
     let broker = Broker::start().await?;
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     for service in ["order", "payment"] {
-        let said = [(metadata::SERVICE, service), (metadata::WIRE, metadata::WIRE_VERSION)];
-        js.create_stream(stream::Config {
-            name: service.to_uppercase(),
-            subjects: vec![format!("{service}.*.*")],
-            allow_direct: true,
-            metadata: said.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            ..Default::default()
-        })
-        .await?;
+        home(&js, service).await?;
     }
     let reaction = |cause| Reaction {
         cause,

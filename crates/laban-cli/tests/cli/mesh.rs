@@ -36,7 +36,8 @@ pub(crate) async fn registered(file: &str) -> Outcome<Broker> {
     Ok(broker)
 }
 
-async fn home(js: &jetstream::Context, service: &str) -> Outcome {
+/// The home stream of a service.
+pub(crate) async fn home(js: &jetstream::Context, service: &str) -> Outcome {
     let said = [(metadata::SERVICE, service), (metadata::WIRE, metadata::WIRE_VERSION)];
     js.create_stream(stream::Config {
         name: service.to_uppercase(),

@@ -5,7 +5,7 @@ use async_nats::Client;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Context};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use laban_wire::{DEAD, HANDLED, REDRIVE, RETRYING, error_chain};
+use laban_wire::{SYSTEM_RECORDS, error_chain};
 use time::OffsetDateTime;
 
 use super::selection::{EVERYTHING, Scope, Selection};
@@ -160,9 +160,9 @@ fn system_filters(filters: &[String]) -> Vec<String> {
         let (service, event, flow) = (tokens.next(), tokens.next(), tokens.next());
         let (Some(service), Some(event), Some(flow)) = (service, event, flow) else { continue };
         match event {
-            "*" => narrowed.extend(
-                [HANDLED, RETRYING, DEAD, REDRIVE].map(|record| format!("{service}.{record}.{flow}")),
-            ),
+            "*" => {
+                narrowed.extend(SYSTEM_RECORDS.map(|record| format!("{service}.{record}.{flow}")));
+            }
             _ if Record::is_system_event(event) => narrowed.push(filter.to_owned()),
             _ => {}
         }
