@@ -14,8 +14,8 @@ use laban_wire::{FlowId, Subject};
 use super::append::{AppendError, Appender, Fence};
 use super::drafts::Draft;
 use super::faults::point;
+use super::known::{Identity, Known, Progress};
 use super::link::Link;
-use super::memory::{Identity, Known, Progress};
 use crate::telemetry::Metrics;
 
 /// Commits outcomes to one home stream.

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::commit::{Commit, Committed};
 use super::handling::{Handling, Task};
+use super::known::{Known, Progress};
 use super::letters::{self, Letter};
-use super::memory::{Known, Progress};
 use crate::telemetry::Ending;
 
 impl Handling {

@@ -20,7 +20,7 @@ use super::core::Core;
 use super::delivery::{Delivery, Settled};
 use super::drafts::fingerprint;
 use super::handling::{Handling, Task};
-use super::memory::{Identity, Progress};
+use super::known::{Identity, Progress};
 use super::not_now::NotNow;
 use super::turns::Turn;
 use crate::telemetry::{Trace, propagation};
