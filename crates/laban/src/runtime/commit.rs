@@ -14,8 +14,9 @@ use laban_wire::{FlowId, Subject};
 use super::append::{AppendError, Appender, Fence};
 use super::drafts::Draft;
 use super::faults::point;
-use super::known::{Identity, Known, Progress};
+use super::known::{Identity, Known};
 use super::link::Link;
+use super::progress::Progress;
 use crate::telemetry::Metrics;
 
 /// Commits outcomes to one home stream.

@@ -27,6 +27,7 @@ mod memory;
 mod not_now;
 mod outcome;
 mod patience;
+mod progress;
 mod pull;
 mod redo;
 mod redrive;
@@ -44,7 +45,8 @@ pub(crate) use self::core::Core;
 pub(crate) use self::drafts::fingerprint;
 #[cfg(feature = "faults")]
 pub use self::faults::Point as FaultPoint;
-pub(crate) use self::known::{Identity, Progress, is_state};
+pub(crate) use self::known::{Identity, is_state};
 pub(crate) use self::link::Link;
+pub(crate) use self::progress::Progress;
 pub use self::running::Running;
 pub(crate) use self::signals::Signals;
