@@ -61,6 +61,7 @@ impl Handling {
         let took = started.elapsed();
         point!(AfterHandler);
         self.metrics.processed(took);
+        self.spans.ran(took, &context);
         let reaction = self.reaction(task.message.meta.id, attempt, task.delivery.waited, took);
         match end {
             End::Emit(outbox) => match outbox.error {
