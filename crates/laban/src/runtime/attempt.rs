@@ -175,7 +175,7 @@ impl Handling {
         if self.definition.fenced {
             self.core.committer.commit(&commit, known).await
         } else {
-            Box::pin(self.core.committer.append_open(commit.drafts)).await
+            Box::pin(self.core.committer.append_open(commit.drafts, &self.handler)).await
         }
     }
 }
