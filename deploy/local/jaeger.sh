@@ -53,37 +53,8 @@ keep() {
   exit 0
 }
 
-from_environment() {
-  [ -n "${JAEGER_BIN:-}" ] || return 0
-  # Whoever names a binary means it: another one in its place would be a surprise.
-  check "$JAEGER_BIN" || die 1 "JAEGER_BIN: $REASON; correct it or unset it"
-  absolute "$JAEGER_BIN"
-  exit 0
-}
-
-from_cache() {
-  # Only a binary that ran gets there: see keep.
-  [ -x "$CACHED" ] || return 0
-  echo "$CACHED"
-  exit 0
-}
-
-from_path() {
-  local found
-  if ! found=$(type -P jaeger); then
-    say 'PATH: not found'
-    return 0
-  fi
-  if ! check "$found"; then
-    say "PATH: $REASON"
-    return 0
-  fi
-  absolute "$found"
-  exit 0
-}
-
 from_release() {
-  local name="jaeger-$VERSION-$OS-$ARCH" base expected actual
+  local name="jaeger-$VERSION-$OS-$ARCH" base
   if ! have curl; then
     say 'release: no curl command'
     return 0
@@ -102,10 +73,8 @@ from_release() {
     return 0
   fi
   if download "$base/jaeger-$VERSION.sha256sum.txt" "$WORK/sums"; then
-    expected=$(sed -n "s/^\([0-9a-f]\{64\}\)[ *]*$name.tar.gz\$/\1/p" "$WORK/sums")
-    actual=$(sha256 "$WORK/$name.tar.gz")
-    if [ "$expected" != "$actual" ]; then
-      say "release: $name.tar.gz: published checksum ${expected:-missing}, actual $actual"
+    if ! published "$WORK/sums" "$WORK/$name.tar.gz"; then
+      say "release: $REASON"
       return 0
     fi
   else
@@ -215,8 +184,8 @@ case "${1:-}" in
 esac
 
 CACHED=$(cached_path jaeger "$VERSION")
-from_environment
-from_cache
+from_environment JAEGER_BIN
+from_cache "$CACHED"
 from_path
 scratch
 from_release

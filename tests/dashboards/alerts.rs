@@ -46,6 +46,7 @@ async fn full_storage(rig: &Rig) -> Outcome<[&'static str; 3]> {
     while context.publish("filler", block.clone().into()).await?.await.is_ok() {}
     payment.signal(Signal::Cont)?;
     rig.says(Service::Payment, "commit waits for the broker").await?;
+    rig.counts_failed_appends(Service::Payment, "unavailable").await?;
     // What is slow is so by the clock: this commit is.
     tokio::time::sleep(SLOW).await;
     rig.api.fires("LabanStorageFilling").await?;

@@ -39,6 +39,7 @@ async fn a_full_disk_is_seen_and_what_waited_for_it_is_committed_late() -> Outco
     payment.signal(Signal::Cont)?;
     // After 5 s: this commit is slow, whatever comes of it.
     rig.says(Service::Payment, "commit unknown").await?;
+    rig.counts_failed_appends(Service::Payment, "unanswered").await?;
     rig.api.fires("LabanBrokerDown").await?;
     rig.api.fires("LabanCommitsStalled").await?;
 

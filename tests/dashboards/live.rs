@@ -68,14 +68,9 @@ async fn traffic(shop: &Shop) {
 }
 
 /// Waits until a query has something to show. One that Prometheus cannot read fails at once.
-pub(crate) async fn answers(api: &Api, query: &Query, (service, handler): (&str, &str)) -> Outcome {
+pub(crate) async fn answers(api: &Api, query: &Query, of: (&str, &str)) -> Outcome {
     let Query { place, expression } = query;
-    let expression = expression
-        .replace("$__rate_interval", "30s")
-        .replace("${service}", service)
-        .replace("$service", service)
-        .replace("${handler}", handler)
-        .replace("$handler", handler);
+    let expression = filled_in(expression, of);
     let mut refused = None;
     let answered = wait::until("an answer", PATIENCE, async || match api.count(&expression).await {
         Ok(found) => found > 0,
@@ -90,6 +85,16 @@ pub(crate) async fn answers(api: &Api, query: &Query, (service, handler): (&str,
         (None, Err(_)) => Err(format!("{place}: nothing to show for {expression}").into()),
         (None, Ok(_)) => Ok(()),
     }
+}
+
+/// An expression with its variables filled in, as Grafana does it.
+fn filled_in(expression: &str, (service, handler): (&str, &str)) -> String {
+    expression
+        .replace("$__rate_interval", "30s")
+        .replace("${service}", service)
+        .replace("$service", service)
+        .replace("${handler}", handler)
+        .replace("$handler", handler)
 }
 
 async fn variables_have_values(api: &Api, dashboards: &[Dashboard]) -> Outcome {
@@ -159,21 +164,29 @@ async fn metrics_are_shown_and_shown_ones_exist(rig: &Rig, queries: &[Query]) ->
     Ok(())
 }
 
+/// The histograms that have exemplars, and where they are shown, in this order.
+const WITH_EXEMPLARS: [(&str, &[&str]); 2] = [
+    ("laban_queue_duration_seconds_bucket", &["handler.json, Wait", "mesh.json, Wait", "service.json, Wait"]),
+    ("messaging_process_duration_seconds_bucket", &["handler.json, Run", "service.json, Run"]),
+];
+
 async fn exemplars_lead_to_traces(rig: &Rig, dashboards: &[Dashboard]) -> Outcome {
     let queries: Vec<Query> = dashboards.iter().flat_map(Dashboard::with_exemplars).collect();
-    assert!(!queries.is_empty(), "expected a latency panel with exemplars");
+    for (histogram, places) in WITH_EXEMPLARS {
+        let mut shown = queries.iter().filter(|query| query.expression.contains(histogram));
+        let of_all = places.iter().all(|place| shown.any(|query| query.place.starts_with(place)));
+        assert!(of_all, "expected panels with exemplars of {histogram} in {places:?}");
+    }
     for Query { place, expression } in queries {
-        let expression = expression
-            .replace("$__rate_interval", "30s")
-            .replace("$service", "payment")
-            .replace("$handler", "charge");
+        let expression = filled_in(&expression, ("payment", "charge"));
         let found = wait::until_some(format!("exemplars for {place}"), PATIENCE, async || {
             rig.api.exemplars(&expression).await.ok().filter(|found| !found.is_empty())
         });
         let (found, _) = found.await?;
         // Spans leave in batches.
         until(&format!("{place}: the trace {} of an exemplar", found[0]), async || {
-            rig.traces.trace(&found[0]).await.is_ok_and(|trace| !trace.spans.is_empty())
+            let trace = rig.traces.trace(&found[0]).await;
+            trace.is_ok_and(|trace| trace.spans.iter().any(|span| span.name.starts_with("process ")))
         })
         .await?;
     }

@@ -75,6 +75,15 @@ impl Rig {
         Ok(())
     }
 
+    /// Waits until Prometheus has seen that an append of a service failed for this reason.
+    pub(crate) async fn counts_failed_appends(&self, service: Service, reason: &str) -> Outcome {
+        let service = service.name();
+        let failed =
+            format!("laban_appends_failed_total{{laban_service=\"{service}\", reason=\"{reason}\"}} > 0");
+        until(&failed, async || self.api.count(&failed).await.is_ok_and(|found| found > 0)).await?;
+        Ok(())
+    }
+
     /// All that the services and `laban metrics` serve, as Prometheus' text format has it.
     pub(crate) async fn pages(&self) -> Outcome<Vec<String>> {
         let mut pages = Vec::new();

@@ -72,12 +72,12 @@ impl Action {
                 ("commit.rs", "Committer::commit"),
                 ("append.rs", "Appender::append"),
                 ("batches.rs", "Writer::send"),
-                ("memory.rs", "Known::wrote"),
+                ("known.rs", "Known::wrote"),
             ],
             Self::Read { .. } => &[
                 ("commit.rs", "Committer::recover"),
                 ("commit.rs", "Committer::catch_up"),
-                ("memory.rs", "Known::learn"),
+                ("known.rs", "Known::learn"),
             ],
             Self::Ack { .. } => &[
                 ("delivery.rs", "Answers::ack"),

@@ -1,8 +1,8 @@
 //! Messages that a broker does not take, because they are too large.
 
-use demo::Settings;
 use demo::audit::ends;
 use demo::orders::Plan;
+use demo::{Service, Settings};
 use laban_testkit::Broker;
 use laban_tests::{Outcome, Shop};
 use laban_wire::FlowId;
@@ -50,6 +50,8 @@ async fn payloads_over_the_limit() -> Outcome {
         taken.len(),
         "expected each flow to end once, cancelled or with a dead letter"
     );
+    let counted = refused_appends(&http, &shop).await?;
+    assert!(counted >= dead, "expected {dead} refused appends to be counted, {counted} were");
     assert!(cancelled > 0 && dead > 0, "expected some of each, there are {cancelled} cancelled, {dead} dead");
     let plan = Plan::new(20, 54);
     let placed = shop.place(&plan).await;
@@ -57,6 +59,19 @@ async fn payloads_over_the_limit() -> Outcome {
     assert_eq!(over.audit.completed.len(), plan.completed(), "expected the shop to go on");
     shop.all_alive()?;
     Ok(())
+}
+
+/// How many appends were refused, as the services count them.
+async fn refused_appends(http: &reqwest::Client, shop: &Shop) -> Outcome<usize> {
+    let mut refused = 0.0;
+    for service in Service::ALL {
+        let url = format!("http://{}/metrics", shop.metrics_address(service)?);
+        let metrics = http.get(url).send().await?.text().await?;
+        let of_it = metrics.lines().filter(|line| line.starts_with("laban_appends_failed_total{"));
+        let of_it = of_it.filter(|line| line.contains("reason=\"refused\""));
+        refused += of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>();
+    }
+    Ok(refused as usize)
 }
 
 /// Places an order of about so many bytes, for goods that are missing.

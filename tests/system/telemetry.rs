@@ -79,7 +79,13 @@ async fn spans_that_nobody_takes_are_counted_shown_and_hold_up_nothing() -> Outc
     assert_eq!(sum(&metrics, "messaging_client_consumed_messages_total"), 5.0);
     assert_eq!(sum(&metrics, "messaging_process_duration_seconds_count"), 5.0);
     assert_eq!(sum(&metrics, "laban_queue_duration_seconds_count"), 5.0);
-    for name in ["laban_duplicates_total", "laban_retries_total", "laban_dead_letters_total"] {
+    for name in [
+        "laban_duplicates_total",
+        "laban_retries_total",
+        "laban_dead_letters_total",
+        "laban_fences_lost_total",
+        "laban_appends_failed_total",
+    ] {
         assert!(metrics.contains(name), "expected {name} to begin at 0:\n{metrics}");
         assert_eq!(sum(&metrics, name), 0.0);
     }

@@ -4,14 +4,11 @@ use laban_wire::ConnectError;
 
 use crate::terminal;
 
-/// Shown by `--help`; keep it true.
+/// Those of all commands. What they mean for one of them stands beside it, and is shown by its `--help`; keep it true.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found; `replay shadow`: every outcome is identical
-  1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found;
-     `dead`: there is no such dead letter, one was settled before, or one that was waited for has failed again;
-     `replay run`: ended early, or something is newly dead, refused or unanswered; with --force: nothing selected has taken effect;
-     `replay shadow`: an outcome is another
+  0  done
+  1  not done, or something was found; each command's --help says what that is there
   2  the command line is wrong, or a file that it names
   3  the broker cannot be reached, or did not answer in full";
 

@@ -36,16 +36,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(after_help = failure::EXIT_CODES)]
     Dev(dev::Args),
     Flow(flow::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Map(map::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Check(check::Args),
     Dead(dead::Args),
     Replay(replay::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Metrics(metrics::Args),
 }
 
@@ -85,5 +81,29 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_its_exit_codes_mean_there() {
+        let mut left = vec![super::Cli::command()];
+        let mut said = Vec::new();
+        while let Some(command) = left.pop() {
+            let (name, codes) = (command.get_name().to_owned(), command.get_after_help());
+            let codes = codes.map(ToString::to_string).unwrap_or_default();
+            for code in ["Exit codes:\n  0  ", "\n  1  ", "\n  2  the command line is wrong"] {
+                assert!(codes.contains(code), "{name}: {codes:?} has no {code:?}");
+            }
+            if command.has_subcommands() {
+                assert_eq!(codes, super::failure::EXIT_CODES, "{name}: those of all commands");
+            } else {
+                said.push(codes);
+            }
+            left.extend(command.get_subcommands().cloned());
+        }
+        assert!(said.len() >= 14, "{} commands", said.len());
+        assert!(
+            !said.iter().any(|codes| codes == super::failure::EXIT_CODES),
+            "those of all, at one of them"
+        );
     }
 }

@@ -15,6 +15,7 @@ mod prometheus;
 mod proxy;
 mod signal;
 mod spawn;
+pub mod streams;
 pub mod tools;
 pub mod wait;
 mod watchdog;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ack;
 pub mod case;
 pub mod compatibility;
 mod connect;
@@ -22,6 +23,7 @@ mod text;
 mod timer;
 mod trace;
 
+pub use ack::AckSubject;
 pub use connect::{ConnectError, ConnectSettings};
 pub use error_chain::error_chain;
 pub use escape::percent_decoded;

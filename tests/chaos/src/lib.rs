@@ -12,4 +12,4 @@ mod world;
 
 pub use report::{Counts, Orders, Report, Verdict, Zombies};
 pub use run::{default_dir, run};
-pub use settings::{Fence, Profile, Settings};
+pub use settings::{CALM, Fence, Profile, Settings};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use demo::{Progress, Signals};
-use laban_chaos::{Fence, Profile, Settings, Verdict, default_dir, run};
+use laban_chaos::{CALM, Fence, Profile, Settings, Verdict, default_dir, run};
 
 /// Run the shop under fire: faults drawn from a seed, and an audit of everything afterwards
 #[derive(Parser, Debug)]
@@ -58,6 +58,7 @@ async fn main() -> ExitCode {
         duration: Duration::from_secs_f64(minutes * 60.0),
         profile: args.profile,
         fence: args.fence,
+        calm: Some(CALM),
         dir: args.dir.unwrap_or_else(default_dir),
     };
     let mut signals = match Signals::listen() {

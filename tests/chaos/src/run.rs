@@ -21,9 +21,7 @@ use crate::settings::Settings;
 use crate::watch::Watch;
 use crate::world::{Brokers, World};
 
-/// How long after the last fault everything must have come to its end.
-pub(crate) const CALM: Duration = Duration::from_secs(60);
-/// How long it is waited for all the same, to tell what is late from what never comes.
+/// How long nothing may move before it is taken for stuck: long enough to tell what is late from what never comes.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How often is looked whether anything is pending.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,12 +59,14 @@ pub async fn run(settings: &Settings, progress: Progress) -> Outcome<Report> {
     let standing = standing(&client).await?;
     let history = read_in_full(&client, standing.records).await?;
     let mut audit = audit(&ledger, &history, world.books(), standing.pending)?;
-    match ended_after {
-        Some(after) if after <= CALM => {}
-        Some(after) => audit
+    match (ended_after, settings.calm) {
+        (Some(after), Some(calm)) if after > calm => audit
             .found(Kind::Stuck, format!("all ended, but {:.0} s after the last fault", after.as_secs_f64())),
-        None => audit
-            .found(Kind::Stuck, format!("not all has ended {} s after the last fault", PATIENCE.as_secs())),
+        (Some(_), _) => {}
+        (None, _) => audit.found(
+            Kind::Stuck,
+            format!("not all has ended, and nothing has moved for {} s", PATIENCE.as_secs()),
+        ),
     }
     stage.done(&format!("audited {} records", audit.records));
     let seen = Seen {
@@ -108,28 +108,57 @@ fn besides(
     [AbortOnDropHandle::new(supervising), AbortOnDropHandle::new(watching)]
 }
 
-/// Waits until nothing is pending any more, and says how long that took; nothing if it does not come to that. Whether
-/// every flow has ended, the audit tells: to read them all again and again would hold up those that are to end.
+/// Waits until nothing is pending any more, and says how long that took; nothing if it does not come to that: if what is
+/// pending has not shrunk for a long while. Whether every flow has ended, the audit tells: to read them all again and again
+/// would hold up those that are to end.
 async fn settle(client: &Client, progress: Progress) -> Option<Duration> {
     let begun = Instant::now();
     let stage = progress.stage("waiting for everything to come to its end", 0);
-    let mut before = None;
-    while begun.elapsed() < PATIENCE {
-        let looked_after = begun.elapsed();
+    let mut looks = Looks::default();
+    while !looks.are_in_vain(begun.elapsed()) {
+        let at = begun.elapsed();
         // A broker that is catching up may not answer at once.
-        let now = standing(client).await.ok();
-        match (now, before) {
-            // One look is not one moment: only the second one like it tells.
-            (Some(Standing { pending: 0, .. }), Some((standing, after))) if now == Some(standing) => {
-                stage.done("everything has come to its end");
-                return Some(after);
-            }
-            _ => before = now.map(|standing| (standing, looked_after)),
+        let standing = standing(client).await.ok();
+        if let Some(after) = looks.add(standing, at) {
+            stage.done("everything has come to its end");
+            return Some(after);
         }
         sleep(LOOK).await;
     }
     stage.done("not everything has come to its end");
     None
+}
+
+/// What looks at the brokers tell of the end.
+#[derive(Default)]
+struct Looks {
+    last: Option<(Standing, Duration)>,
+    /// When what was pending shrank the last time.
+    moved: Duration,
+}
+
+impl Looks {
+    /// Takes in what a look saw, and when it began. Says when everything had ended, if it has.
+    fn add(&mut self, seen: Option<Standing>, at: Duration) -> Option<Duration> {
+        // A look without an answer tells nothing.
+        let seen = seen?;
+        if let Some((last, then)) = self.last {
+            // One look is not one moment: only the second one like it tells.
+            if seen.pending == 0 && seen == last {
+                return Some(then);
+            }
+            if seen.pending < last.pending {
+                self.moved = at;
+            }
+        }
+        self.last = Some((seen, at));
+        None
+    }
+
+    /// Whether nothing has moved for so long that nothing will.
+    fn are_in_vain(&self, now: Duration) -> bool {
+        now >= self.moved + PATIENCE
+    }
 }
 
 /// All that the streams hold, and no less than their leaders say.
@@ -147,4 +176,46 @@ pub fn default_dir() -> PathBuf {
     let own = std::env::current_exe().ok();
     let target = own.as_deref().and_then(Path::parent).and_then(Path::parent);
     target.unwrap_or(Path::new("target")).join("chaos")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn it_is_waited_for_as_long_as_what_is_pending_shrinks() {
+        let mut looks = Looks::default();
+        // One input ends every hundred seconds: slow, and in the end all has ended.
+        for n in 0..10 {
+            let at = seconds(100 * n);
+            assert!(!looks.are_in_vain(at), "after {at:?}");
+            assert_eq!(looks.add(Some(Standing { pending: 9 - n, records: 20 }), at), None);
+        }
+        assert_eq!(looks.add(None, seconds(950)), None);
+        assert_eq!(looks.add(Some(Standing { pending: 0, records: 20 }), seconds(1000)), Some(seconds(900)));
+    }
+
+    #[test]
+    fn it_is_given_up_when_nothing_moves_for_long_whatever_is_written() {
+        let mut looks = Looks::default();
+        for n in 0..180 {
+            assert!(!looks.are_in_vain(seconds(n)));
+            // Attempts that fail leave records, and end nothing.
+            assert_eq!(looks.add(Some(Standing { pending: 4, records: 20 + n }), seconds(n)), None);
+        }
+        assert!(looks.are_in_vain(seconds(180)));
+    }
+
+    #[test]
+    fn one_look_without_anything_pending_is_not_the_end() {
+        let mut looks = Looks::default();
+        let ended = |records| Some(Standing { pending: 0, records });
+        assert_eq!(looks.add(ended(20), seconds(1)), None);
+        assert_eq!(looks.add(ended(21), seconds(2)), None, "something was written between two looks");
+        assert_eq!(looks.add(ended(21), seconds(3)), Some(seconds(2)));
+    }
 }

@@ -17,9 +17,14 @@ pub struct Settings {
     pub profile: Profile,
     /// Whether commits are fenced.
     pub fence: Fence,
+    /// How soon after the last fault everything must have come to its end. `None`: as late as it likes, while it moves.
+    pub calm: Option<Duration>,
     /// Where the report and the logs go.
     pub dir: PathBuf,
 }
+
+/// How soon everything has to have ended after a run whose figures are told.
+pub const CALM: Duration = Duration::from_secs(60);
 
 /// What the broker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]

@@ -13,11 +13,20 @@ use laban_flow::map::{Known, Member};
 use crate::{Connection, Failure, contracts, terminal};
 use allow::Allow;
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing was found but what --allow covers
+  1  something was found
+  2  the command line is wrong, or a contract file
+  3  the broker cannot be reached, did not answer in full, or has no service";
+
 /// Find what is wrong with a choreography
 ///
 /// Of the mesh at the broker, its newest messages included; or of contract files, with no broker. What is found, why it
 /// matters and what mends it: docs/checks.md. Exit code 1 when something is found.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Contract files (what a service's binary prints with `contract`), folders of them, or `-`
     files: Vec<PathBuf>,

@@ -8,11 +8,20 @@ use super::filter::{Filter, OPEN, Wanted};
 use super::text::{Text, counted};
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  listed; there may be none
+  1  there is no such service
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// List dead letters: by service, handler and kind of error, the most first; or one by one
 ///
 /// Those that are open, unless others are asked for: nobody has decided about them, or they were handed back and have failed
 /// again.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(flatten)]
     filter: Filter,

@@ -3,6 +3,7 @@
 mod body;
 mod chosen;
 mod decide;
+mod deciding;
 mod discard;
 mod edit;
 mod filter;
@@ -21,6 +22,7 @@ use crate::failure::{self, Failure};
 
 /// See dead letters, hand them back to the handlers that gave up, or discard them
 #[derive(clap::Args)]
+#[command(after_help = failure::EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -28,13 +30,9 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(after_help = failure::EXIT_CODES)]
     List(list::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Show(show::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Redrive(redrive::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Discard(discard::Args),
 }
 

@@ -9,7 +9,8 @@ use laban_wire::{FlowReader, Payload, REDRIVE, Redrive};
 
 use super::chosen::Chosen;
 use super::decide::Decision;
-use super::filter::{Filter, OPEN, Target};
+use super::deciding::{Deciding, Words};
+use super::filter::{OPEN, Target};
 use super::follow::Follow;
 use super::rate::Rate;
 use super::text::counted;
@@ -18,35 +19,30 @@ use super::{body, edit, show};
 use crate::flow::period::Period;
 use crate::{Connection, Failure, ask, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all were handed back; with --wait: all have succeeded, or were discarded since
+  1  there is no such dead letter, or one was settled before, or it was stopped;
+     with --wait: one has failed again, or is still being tried
+  2  the command line is wrong, or --yes was not said where nobody can be asked
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Hand dead letters back, each to the one handler that gave up
 ///
 /// The handler runs again on the input as it was recorded, in a new trace linked to the old one. What took effect meanwhile
 /// is not done again.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// One dead letter, such as `PAYMENT/16`; or a flow's business key, for all that are open in that flow
-    #[arg(value_name = "STREAM/SEQ|FLOW", conflicts_with = "flow")]
-    target: Option<Target>,
     #[command(flatten)]
-    filter: Filter,
+    deciding: Deciding,
     /// Also what was discarded; one that is named by its place may have been
     #[arg(long)]
     discarded: bool,
-    /// Say what would be handed back, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask before handing back more than one
-    #[arg(long)]
-    yes: bool,
     /// Hand back at most so many a second (`50/s`), minute or hour
     #[arg(long, value_name = "RATE", default_value = "50/s")]
     rate: Rate,
-    /// Who asks, for the record [default: USER]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-    /// Why, for the record
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
     /// Give the handler this body instead, from a file, or from standard input with `-`; for one dead letter
     #[arg(long, value_name = "FILE", requires = "why", conflicts_with = "edit")]
     payload: Option<PathBuf>,
@@ -59,9 +55,6 @@ pub(crate) struct Args {
     /// With --wait: no longer than this [default: 10m]
     #[arg(long, value_name = "PERIOD", requires = "wait")]
     timeout: Option<Period>,
-    /// Print JSON: one object a line
-    #[arg(long)]
-    json: bool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -72,55 +65,42 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     let client = connection.connect().await?;
     let reader = connection.reader(&client).await?;
     let mesh = Mesh::discover(&client).await?;
+    let deciding = &args.deciding;
     let mut states = OPEN.to_vec();
-    if args.discarded || matches!(args.target, Some(Target::Letter(_))) {
+    if args.discarded || matches!(deciding.target, Some(Target::Letter(_))) {
         states.push(Standing::Discarded);
     }
-    let chosen = (args.target.clone(), &args.filter);
-    let chosen = Chosen::find(&client, &reader, &mesh, chosen, &states).await?;
+    let chosen = deciding.chosen(&client, &reader, &mesh, &states).await?;
     let count = chosen.count();
-    if count == 0 {
-        return Err(Failure::NotDone(
-            "no dead letter of those asked for is open; `laban dead list --all`".to_owned(),
-        ));
-    }
     if (args.payload.is_some() || args.edit) && count != 1 {
         let message = format!(
             "another body is for one dead letter, and these are {count}: name one, such as `PAYMENT/16`"
         );
         return Err(Failure::Usage(message));
     }
-    if args.dry_run {
-        chosen.still(&states)?;
-        return if args.json {
-            chosen.print_json()
-        } else {
-            terminal::print(&chosen.summary("would hand back"))
-        };
+    if deciding.dry_run {
+        return deciding.rehearse(&chosen, &states, "would hand back");
     }
-    if count > 1 {
-        let lasts = Period::text(args.rate.pause().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)));
-        let question = format!("Hand back {}, which takes {lasts} or more?", counted(count));
-        if args.yes {
-            terminal::say(&format!("laban: handing back {}, which takes {lasts} or more", counted(count)));
-        } else {
-            terminal::say(chosen.summary("to be handed back:").trim_end());
-            ask::may_go_on(&question)?;
-        }
-    }
+    let lasts = Period::text(args.rate.pause().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)));
+    let words = Words {
+        doing: format!("handing back {}, which takes {lasts} or more", counted(count)),
+        each: "to be handed back:",
+        question: format!("Hand back {}, which takes {lasts} or more?", counted(count)),
+    };
+    deciding.confirm(&chosen, &words)?;
     let by = match args.payload.is_some() || args.edit {
-        true => Some(ask::somebody(args.by.as_deref())?),
-        false => ask::who(args.by.as_deref()),
+        true => Some(ask::somebody(deciding.by.as_deref())?),
+        false => ask::who(deciding.by.as_deref()),
     };
     let payload = other_body(&args, &chosen, &client, &reader).await?;
     let decision = Decision {
         writer: Writer { client: &client, reader: &reader, record: REDRIVE, from: &states },
         done: "handed back",
         pause: args.rate.pause(),
-        json: args.json,
+        json: deciding.json,
     };
     let body = |letter: &Letter| {
-        let (by, why, payload) = (by.clone(), args.why.clone(), payload.clone());
+        let (by, why, payload) = (by.clone(), deciding.why.clone(), payload.clone());
         let body = Redrive { dead_seq: letter.place.seq, by, why, payload };
         serde_json::to_vec(&body).map(Into::into).map_err(|error| Failure::NotDone(error.to_string()))
     };
@@ -131,7 +111,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
             terminal::say(&format!("laban: waiting for the first {} of them", done.letters.len()));
         }
         let timeout = args.timeout.map_or(PATIENCE, |period| period.0);
-        let follow = Follow { client: &client, reader: &reader, timeout, json: args.json };
+        let follow = Follow { client: &client, reader: &reader, timeout, json: deciding.json };
         follow.all(done.letters).await?;
     }
     judged

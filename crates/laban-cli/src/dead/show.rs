@@ -11,8 +11,17 @@ use super::filter::Target;
 use super::text::Text;
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  shown, whatever became of it
+  1  there is no such dead letter
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Show a dead letter: its input, what was tried, what was decided, what to do
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The dead letter, such as `PAYMENT/16`; or a flow's business key, for all of that flow
     #[arg(value_name = "STREAM/SEQ|FLOW")]

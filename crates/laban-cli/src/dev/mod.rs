@@ -10,8 +10,16 @@ use crate::{Failure, terminal};
 use parts::Parts;
 use place::Place;
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ended by Ctrl-C or SIGTERM
+  1  not started, or the broker or Jaeger ended by itself
+  2  the command line is wrong";
+
 /// Start a local broker and Jaeger, and print their addresses until Ctrl-C
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The broker's port; 0 takes free ports for the broker and Jaeger
     #[arg(long, default_value_t = 4222)]

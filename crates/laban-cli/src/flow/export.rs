@@ -13,8 +13,17 @@ use super::case;
 use super::choice::Choice;
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  written
+  1  there is no such flow, it makes no test, or the file cannot be written
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Write flows to a file: for process mining tools, or one of them as a test
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The flow that is to become a test, with --format case
     #[arg(value_name = "FLOW", conflicts_with_all = ["key", "since", "until"])]

@@ -11,8 +11,17 @@ use super::choice::Choice;
 use super::columns::{self, Columns};
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  listed; there may be none
+  1  the list cannot be written
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// List flows, newest first: by their last record, or by the one that was asked for
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Only flows in this state; may be repeated, or separated by commas
     #[arg(long, value_name = "STATE", value_delimiter = ',')]

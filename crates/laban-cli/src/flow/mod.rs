@@ -24,6 +24,7 @@ use crate::{Connection, terminal};
 
 /// See flows: rebuilt from the streams alone
 #[derive(clap::Args)]
+#[command(after_help = failure::EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -45,11 +46,8 @@ impl Overdue {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(after_help = failure::EXIT_CODES)]
     List(list::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Show(show::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Export(export::Args),
 }
 

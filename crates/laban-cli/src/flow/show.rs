@@ -8,8 +8,17 @@ use super::traced::{self, TraceId};
 use super::{Overdue, watch};
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the flow was found, whatever its state; with --watch: it has ended, or Ctrl-C
+  1  there is no such flow, or none that the trace is of
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Show a flow: who reacted to what, how long it took, what is still awaited
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The flow's business key, such as an order id
     #[arg(value_name = "FLOW", required_unless_present = "trace", conflicts_with = "trace")]

@@ -9,10 +9,19 @@ use laban_flow::map::{About, MapStyle};
 
 use crate::{Connection, Failure, contracts, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the map is shown
+  1  no service has a contract or a home stream there, or the map cannot be written
+  2  the command line is wrong, or a contract file
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Show the map: who emits what, and who reacts to it
 ///
 /// Of the mesh at the broker, from the contracts that its services have registered; or of contract files, with no broker.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Contract files (what a service's binary prints with `contract`), folders of them, or `-`
     files: Vec<PathBuf>,

@@ -11,8 +11,16 @@ use crate::{Failure, http};
 /// At most so often, whatever is asked.
 const SHORTEST: Duration = Duration::from_millis(200);
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ended by Ctrl-C or SIGTERM
+  1  the address cannot be listened on
+  2  the command line is wrong, a variable, or what is needed for connecting; a broker that is away is waited for";
+
 /// Serve metrics of flows, streams and brokers to Prometheus, until Ctrl-C
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Serve /metrics and /livez here; port 0 takes a free one [env: LABAN_METRICS_ADDR] [default: 127.0.0.1:9465]
     #[arg(long, value_name = "ADDR")]

@@ -15,6 +15,7 @@ use crate::failure::{self, Failure};
 
 /// Read history again: look at it as it went, hand it to a service again, or try a new build against it
 #[derive(clap::Args)]
+#[command(after_help = failure::EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,9 +23,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(after_help = failure::EXIT_CODES)]
     View(view::Args),
-    #[command(after_help = failure::EXIT_CODES)]
     Run(run::Args),
     Shadow(shadow::Args),
 }

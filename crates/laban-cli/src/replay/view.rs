@@ -15,11 +15,20 @@ use crate::flow::period::Period;
 use crate::signals::Signals;
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  played, to the end or until Ctrl-C; there may be no such record
+  1  no service has a home stream there
+  2  the command line is wrong
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Play a range of history in causal order, to look at
 ///
 /// Each record comes after what its stream held before it, and after its cause. The range ends where the streams end when the
 /// command begins. Nothing is written, and no service's consumer is touched.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// So many times as fast as it went, or `max` [default: 1 on a terminal, max elsewhere]
     #[arg(long, value_name = "N|max")]

@@ -4,11 +4,10 @@ use std::process::Output;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use laban_testkit::Broker;
+use laban_testkit::{Broker, streams};
 use laban_wire::{EventId, FlowReader, HEADER, Message, Meta, Millis, REDRIVE, Reaction, Redrive, Subject};
 use serde_json::{Value, json};
 
-use crate::mesh::home;
 use crate::{Outcome, laban, outcome, text};
 
 /// A broker with dead letters of payment: two of flow 4711 (the second by another handler), three more of one kind.
@@ -25,7 +24,7 @@ impl Dead {
         let client = async_nats::connect(broker.url()).await?;
         let js = jetstream::new(client.clone());
         for service in ["order", "payment"] {
-            home(&js, service).await?;
+            js.create_stream(streams::home(service)).await?;
         }
         let causes = (0..5).map(|_| EventId::root()).collect();
         let dead = Self { broker, js, reader: FlowReader::new(client), causes };

@@ -3,10 +3,9 @@ use std::process::Stdio;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use laban_testkit::Broker;
+use laban_testkit::{Broker, streams};
 use laban_wire::{EventId, FlowId, HEADER, Meta, Reaction, Subject, metadata};
 
-use crate::mesh::home;
 use crate::{Outcome, laban, outcome};
 
 /// A broker with one flow, `4711`: placed by `order`, captured by `payment`; and the flow `long` of this many events.
@@ -14,7 +13,7 @@ pub(crate) async fn shop(long: usize) -> Outcome<Broker> {
     let broker = Broker::start().await?;
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     for service in ["order", "payment"] {
-        home(&js, service).await?;
+        js.create_stream(streams::home(service)).await?;
     }
     let reaction = |cause| Reaction {
         cause,

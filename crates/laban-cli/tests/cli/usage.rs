@@ -1,25 +1,70 @@
 use crate::{Outcome, laban, outcome};
 
 #[test]
-fn help_documents_the_exit_codes() -> Outcome {
-    for args in [
-        &["--help"][..],
-        &["dev", "--help"],
-        &["flow", "show", "--help"],
-        &["map", "--help"],
-        &["check", "--help"],
-        &["replay", "view", "--help"],
-        &["dead", "list", "--help"],
-        &["dead", "redrive", "--help"],
+fn help_says_what_the_exit_codes_mean_for_each_command() -> Outcome {
+    for (command, zero, one) in [
+        ("", "done", "not done, or something was found; each command's --help says"),
+        ("dev", "ended by Ctrl-C or SIGTERM", "not started"),
+        ("flow", "done", "not done"),
+        ("flow list", "listed; there may be none", ""),
+        ("flow show", "the flow was found, whatever its state", "there is no such flow"),
+        ("flow export", "written", "there is no such flow, it makes no test"),
+        ("map", "the map is shown", "no service has a contract"),
+        ("check", "nothing was found", "something was found"),
+        ("metrics", "ended by Ctrl-C or SIGTERM", "the address cannot be listened on"),
+        ("replay view", "played", "no service has a home stream"),
+        ("replay run", "all was handed over and answered", "ended early, or something is newly dead"),
+        ("replay shadow", "every outcome is identical", "an outcome is another"),
+        ("dead list", "listed", "there is no such service"),
+        ("dead show", "shown", "there is no such dead letter"),
+        (
+            "dead redrive",
+            "all were handed back; with --wait:",
+            "there is no such dead letter, or one was settled",
+        ),
+        ("dead discard", "all were discarded", "there is no such dead letter, or one was settled"),
     ] {
-        let (code, out, _) = outcome(&laban(args).output()?);
-        assert_eq!(code, Some(0));
-        assert!(out.contains("Exit codes:\n  0  done"), "{out}");
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let (code, out, _) = outcome(&laban(&args).output()?);
+        assert_eq!(code, Some(0), "{command}");
+        assert!(out.contains(&format!("Exit codes:\n  0  {zero}")), "{command}: {out}");
+        assert!(out.contains(&format!("\n  1  {one}")), "{command}: {out}");
+        assert!(out.contains("\n  2  the command line is wrong"), "{command}: {out}");
     }
     let (_, out, _) = outcome(&laban(&["--help"]).output()?);
     for flag in ["--server", "--context", "--creds", "NATS_URL"] {
         assert!(out.contains(flag), "{flag} in {out}");
     }
+    Ok(())
+}
+
+#[test]
+fn redrive_and_discard_are_asked_the_same_and_discard_has_to_be_told_why() -> Outcome {
+    for command in ["redrive", "discard"] {
+        let (_, out, _) = outcome(&laban(&["dead", command, "--help"]).output()?);
+        for said in [
+            "[STREAM/SEQ|FLOW]",
+            "One dead letter, such as `PAYMENT/16`; or a flow's business key",
+            "--service <NAME>",
+            "--fingerprint <FINGERPRINT>",
+            "--why <TEXT>",
+            "--by <NAME>",
+            "Who decides, for the record [default: USER]",
+            "--dry-run",
+            "Say what would be done, and do nothing",
+            "--yes",
+            "Do not ask before it is done to more than one",
+            "Print JSON: one object a line",
+        ] {
+            assert!(out.contains(said), "{command}: no {said:?} in {out}");
+        }
+    }
+    let (code, _, err) = outcome(&laban(&["dead", "discard", "PAYMENT/1"]).output()?);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--why <TEXT>") && err.contains("not provided"), "{err}");
+    // With a rehearsal it need not be said: the next thing that is missing is a broker.
+    let rehearsed = ["dead", "discard", "PAYMENT/1", "--dry-run", "--server", "nats://127.0.0.1:1"];
+    assert_eq!(outcome(&laban(&rehearsed).output()?).0, Some(3));
     Ok(())
 }
 

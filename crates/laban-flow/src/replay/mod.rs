@@ -4,7 +4,6 @@ mod json;
 mod line;
 mod merge;
 mod plan;
-mod position;
 mod record;
 pub mod run;
 mod selection;

@@ -6,13 +6,12 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
-use laban_wire::{FlowReader, Stored, error_chain};
+use laban_wire::{AckSubject, FlowReader, Stored, error_chain};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use super::Part;
 use super::plan::{context, reading_consumer};
-use super::position::Position;
 use super::record::{Item, Record};
 use crate::Error;
 
@@ -217,7 +216,7 @@ impl<T, F: FnMut(Record) -> T> Source<F> {
         Ok(true)
     }
 
-    fn stored(&self, position: Position, message: async_nats::Message) -> Result<Stored, Error> {
+    fn stored(&self, position: AckSubject, message: async_nats::Message) -> Result<Stored, Error> {
         let at = OffsetDateTime::from_unix_timestamp_nanos(position.nanos.into())
             .map_err(|error| Error::Broker { what: self.what(), reason: error.to_string() })?;
         Ok(Stored {
@@ -284,7 +283,7 @@ struct Pull {
 }
 
 enum Come {
-    Record(Position, async_nats::Message),
+    Record(AckSubject, async_nats::Message),
     /// A word on a request.
     Nothing,
     /// No more will come.
@@ -315,7 +314,7 @@ impl Pull {
 
     fn take(&mut self, answer: async_nats::Message) -> Come {
         // A stored message may carry a status line of its own.
-        if let Some(position) = answer.reply.as_deref().and_then(Position::of) {
+        if let Some(position) = answer.reply.as_deref().and_then(AckSubject::read) {
             self.open = self.open.saturating_sub(1);
             self.delivered += 1;
             // Larger ones count at once, smaller ones by and by.

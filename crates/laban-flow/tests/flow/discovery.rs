@@ -2,10 +2,11 @@ use async_nats::jetstream::{consumer, stream};
 use futures_util::StreamExt as _;
 use laban_flow::{Error, Flow, Mesh, Since};
 use laban_testkit::Broker;
+use laban_testkit::streams::home;
 use laban_wire::metadata;
 
 use crate::history::{History, declared, give_up};
-use crate::live::{Live, Outcome, home};
+use crate::live::{Live, Outcome};
 
 #[tokio::test]
 async fn only_services_take_part() -> Outcome {

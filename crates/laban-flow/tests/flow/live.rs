@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use async_nats::jetstream::{self, consumer, stream};
+use async_nats::jetstream::{self, consumer};
 use laban_flow::{Declared, Flow, Mesh};
-use laban_testkit::Broker;
+use laban_testkit::{Broker, streams};
 use laban_wire::{FlowId, metadata};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -50,7 +50,7 @@ impl Live {
     }
 
     pub(crate) async fn home(&self, service: &str) -> Outcome {
-        self.js.get_or_create_stream(home(service)).await?;
+        self.js.get_or_create_stream(streams::home(service)).await?;
         Ok(())
     }
 
@@ -128,18 +128,5 @@ impl Live {
         let mesh = Mesh::discover(&self.client).await?;
         assert_eq!(mesh.problems, [""; 0]);
         Ok(Flow::read(&self.client, &mesh, flow).await?)
-    }
-}
-
-pub(crate) fn home(service: &str) -> stream::Config {
-    stream::Config {
-        name: service.to_uppercase(),
-        subjects: vec![format!("{service}.*.*")],
-        allow_direct: true,
-        metadata: HashMap::from([
-            (metadata::SERVICE.to_owned(), service.to_owned()),
-            (metadata::WIRE.to_owned(), metadata::WIRE_VERSION.to_owned()),
-        ]),
-        ..Default::default()
     }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 use async_nats::jetstream::stream;
 use futures_util::StreamExt as _;
 use laban_flow::{Flow, Reactions, State};
+use laban_testkit::streams::home;
 use laban_wire::{DeadReason, EventId, FlowId};
 
 use crate::history::{History, cancelled, declared, dispatched, shop};
-use crate::live::{Live, Outcome, home};
+use crate::live::{Live, Outcome};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 

@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, consumer, stream};
+use async_nats::jetstream::{self, consumer};
 use laban_flow::Map;
 use laban_flow::check::{Kind, sample};
 use laban_flow::map::{Known, read_contracts};
-use laban_testkit::Broker;
+use laban_testkit::{Broker, streams};
 use laban_wire::{EventId, FlowReader, HEADER, Meta, TRACEPARENT, metadata};
 
 use crate::{Outcome, SHOP, map, shop};
@@ -30,31 +30,13 @@ impl Mesh {
     }
 
     pub(crate) async fn home(&self, service: &str) -> Outcome {
-        let said = [(metadata::SERVICE, service), (metadata::WIRE, metadata::WIRE_VERSION)];
-        self.js
-            .create_stream(stream::Config {
-                name: service.to_uppercase(),
-                subjects: vec![format!("{service}.*.*")],
-                allow_direct: true,
-                metadata: said.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-                ..Default::default()
-            })
-            .await?;
+        self.js.create_stream(streams::home(service)).await?;
         Ok(())
     }
 
     /// The bucket that services register their contracts in.
     async fn bucket(&self) -> Outcome {
-        self.js
-            .create_stream(stream::Config {
-                name: "KV_laban_contracts".to_owned(),
-                subjects: vec!["$KV.laban_contracts.>".to_owned()],
-                max_messages_per_subject: 8,
-                allow_rollup: true,
-                allow_direct: true,
-                ..Default::default()
-            })
-            .await?;
+        self.js.create_stream(streams::contracts()).await?;
         Ok(())
     }
 

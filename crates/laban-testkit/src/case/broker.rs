@@ -1,20 +1,15 @@
 //! What a case does at the broker: home streams of services that are not there, their events, and reading.
 
-use std::time::Duration;
-
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, HeaderMap};
 use laban_wire::case::{Case, CaseRecord, CaseWhat};
 use laban_wire::{
     FlowId, FlowReader, HEADER, Message, Meta, Millis, Reaction, ServiceName, Subject, error_chain,
-    home_stream, metadata,
+    home_stream,
 };
 
-use crate::Error;
-
-/// As long as services keep theirs unless told: one that is started later takes this stream for its own.
-const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+use crate::{Error, streams};
 
 /// A connection, and the flow that it is about.
 #[derive(Debug)]
@@ -51,18 +46,9 @@ impl Desk {
         if self.context.get_stream(&name).await.is_ok() {
             return Ok(());
         }
-        let said = [(metadata::SERVICE, service.as_str()), (metadata::WIRE, metadata::WIRE_VERSION)];
         let config = Config {
-            name: name.clone(),
-            subjects: vec![format!("{service}.*.*")],
             description: Some(format!("what service {service} did, as a case has it")),
-            retention: RetentionPolicy::Limits,
-            discard: DiscardPolicy::New,
-            max_age: RETENTION,
-            allow_direct: true,
-            allow_atomic_publish: true,
-            metadata: said.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            ..Config::default()
+            ..streams::home(service.as_str())
         };
         let made = self.context.create_stream(config).await;
         made.map(drop).map_err(|e| failed(format!("make stream {name}"))(error_chain(&e)))

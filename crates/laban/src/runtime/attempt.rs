@@ -11,9 +11,10 @@ use super::commit::{Commit, Committed, Refused};
 use super::delivery::Settled;
 use super::faults::point;
 use super::handling::{Handling, Step, Task};
+use super::known::Known;
 use super::letters::Letter;
-use super::memory::{Known, Progress};
 use super::outcome::Written;
+use super::progress::Progress;
 use crate::extract::Call;
 use crate::outcome::{End, Outgoing};
 use crate::telemetry::Ending;
@@ -60,6 +61,7 @@ impl Handling {
         let took = started.elapsed();
         point!(AfterHandler);
         self.metrics.processed(took);
+        self.spans.ran(took, &context);
         let reaction = self.reaction(task.message.meta.id, attempt, task.delivery.waited, took);
         match end {
             End::Emit(outbox) => match outbox.error {
@@ -173,7 +175,7 @@ impl Handling {
         if self.definition.fenced {
             self.core.committer.commit(&commit, known).await
         } else {
-            Box::pin(self.core.committer.append_open(commit.drafts)).await
+            Box::pin(self.core.committer.append_open(commit.drafts, &self.handler)).await
         }
     }
 }

@@ -14,9 +14,10 @@ use laban_wire::{FlowId, Subject};
 use super::append::{AppendError, Appender, Fence};
 use super::drafts::Draft;
 use super::faults::point;
+use super::known::{Identity, Known};
 use super::link::Link;
-use super::memory::{Identity, Known, Progress};
-use crate::telemetry::Metrics;
+use super::progress::Progress;
+use crate::telemetry::{AppendFailure, Metrics};
 
 /// Commits outcomes to one home stream.
 #[derive(Clone)]
@@ -114,8 +115,12 @@ impl Committer {
         point!(AppendFailed);
         let filter = Subject::all_of(&self.service, &commit.flow);
         let stale = |known: &Known| commit.reads_flow && !known.progress(&commit.identity).is_settled();
+        let failed = |why| self.metrics.append_failed(&commit.identity.handler, why);
         match error {
-            AppendError::Refused(reason) => return Some(Err(Refused(reason))),
+            AppendError::Refused(reason) => {
+                failed(AppendFailure::Refused);
+                return Some(Err(Refused(reason)));
+            }
             AppendError::FenceLost => {
                 self.metrics.fence_lost();
                 if self.catch_up(&filter, known).await {
@@ -138,6 +143,7 @@ impl Committer {
                 }
             }
             AppendError::Unknown(reason) => {
+                failed(AppendFailure::Unanswered);
                 tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
                 pause.long().await;
                 if self.catch_up(&filter, known).await && stale(known) {
@@ -145,6 +151,7 @@ impl Committer {
                 }
             }
             AppendError::Unavailable(reason) => {
+                failed(AppendFailure::Unavailable);
                 tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit waits for the broker");
                 pause.long().await;
             }
@@ -153,21 +160,34 @@ impl Committer {
     }
 
     /// Appends without a fence, however long the broker is away. An append of unknown outcome is repeated.
-    pub(crate) async fn append_open(&self, drafts: Vec<Draft>) -> Result<Committed, Refused> {
+    pub(crate) async fn append_open(&self, drafts: Vec<Draft>, handler: &str) -> Result<Committed, Refused> {
         if drafts.is_empty() {
             return Ok(Committed::Now { first_seq: 0 });
         }
         let mut pause = Pause::default();
+        let failed = |why| self.metrics.append_failed(handler, why);
         loop {
-            match self.appender.append(&drafts, Fence::Open).await {
+            let reason = match self.appender.append(&drafts, Fence::Open).await {
                 Ok(last_seq) => return Ok(Committed::Now { first_seq: last_seq + 1 - drafts.len() as u64 }),
-                Err(AppendError::Refused(reason)) => return Err(Refused(reason)),
-                Err(AppendError::FenceLost) => pause.short().await,
-                Err(AppendError::Unknown(reason) | AppendError::Unavailable(reason)) => {
-                    tracing::warn!(service = %self.service, %reason, "writing without a fence; trying again");
-                    pause.long().await;
+                Err(AppendError::Refused(reason)) => {
+                    failed(AppendFailure::Refused);
+                    return Err(Refused(reason));
                 }
-            }
+                Err(AppendError::FenceLost) => {
+                    pause.short().await;
+                    continue;
+                }
+                Err(AppendError::Unknown(reason)) => {
+                    failed(AppendFailure::Unanswered);
+                    reason
+                }
+                Err(AppendError::Unavailable(reason)) => {
+                    failed(AppendFailure::Unavailable);
+                    reason
+                }
+            };
+            tracing::warn!(service = %self.service, %reason, "writing without a fence; trying again");
+            pause.long().await;
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use bytes::Bytes;
-use laban_wire::{EventId, EventType, FlowId, InvalidMessage, Message, Replayed, Stored, Subject};
+use laban_wire::{
+    AckSubject, EventId, EventType, FlowId, InvalidMessage, Message, Replayed, Stored, Subject,
+};
 use time::OffsetDateTime;
 
 use super::faults::point;
@@ -57,14 +59,10 @@ pub(crate) enum Settled {
 }
 
 impl Delivery {
-    /// Reads the acknowledgement subject, which says where the message is stored and how often it was delivered:
-    /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<timestamp>.<pending>`, since server 2.11 also
-    /// with `<domain>.<account hash>` after `$JS.ACK` and a random token at the end.
-    ///
-    /// `None` when the message was not delivered by a consumer.
+    /// A message as a consumer delivered it. `None` when none did.
     pub(crate) fn of(message: async_nats::Message, stream: &Arc<str>, client: &Arc<Client>) -> Option<Self> {
         let reply = message.reply?;
-        let [delivered, seq, nanos] = positions(reply.strip_prefix("$JS.ACK.")?)?;
+        let AckSubject { delivered, seq, nanos, .. } = AckSubject::read(&reply)?;
         let at = OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).ok()?;
         let stored = Stored {
             stream: Arc::clone(stream),
@@ -127,34 +125,6 @@ impl Delivery {
     pub(crate) fn stored_id(&self) -> EventId {
         EventId::of_stored(&self.stored.stream, self.stored.seq)
     }
-}
-
-/// How often it was delivered, its stream sequence and its timestamp in nanoseconds, from an acknowledgement subject
-/// without its prefix. Read from the bytes: it is done for every delivery, and the standard library's splitting costs more
-/// than the rest of the reading.
-fn positions(subject: &str) -> Option<[u64; 3]> {
-    let tokens = subject.bytes().filter(|byte| *byte == b'.').count() + 1;
-    // The stream and the consumer come before, and are known.
-    let before = match tokens {
-        7 => 2,
-        9.. => 4,
-        _ => return None,
-    };
-    let mut numbers = [0; 4];
-    let mut at = 0;
-    for byte in subject.bytes() {
-        if byte == b'.' {
-            at += 1;
-            if at == before + numbers.len() {
-                break;
-            }
-        } else if let Some(number) = at.checked_sub(before).map(|index| &mut numbers[index]) {
-            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-            *number = u64::checked_add(u64::checked_mul(*number, 10)?, digit.into())?;
-        }
-    }
-    let [delivered, seq, _, nanos] = numbers;
-    Some([delivered, seq, nanos])
 }
 
 fn flow_of(stored: &Stored) -> Option<FlowId> {
@@ -248,26 +218,4 @@ impl From<Settled> for Replayed {
 /// Answers are made of plain values; they serialize.
 fn json(replayed: &Replayed) -> Bytes {
     serde_json::to_vec(replayed).unwrap_or_default().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_forms_of_an_acknowledgement_subject_are_read() {
-        let told = Some([2, 4711, 1_763_700_000_123_456_789]);
-        for subject in [
-            "ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3",
-            "_.ACCHASH.ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3",
-            "hub.ACCHASH.ORDER.payment_charge_order_placed.2.4711.4800.1763700000123456789.3.random",
-        ] {
-            assert_eq!(positions(subject), told, "{subject}");
-        }
-        for subject in
-            ["", "a.b.1.2.3", "a.b.1.2.3.4.5.6", "a.b.x.2.3.4.5", "a.b.1.99999999999999999999.3.4.5"]
-        {
-            assert_eq!(positions(subject), None, "{subject}");
-        }
-    }
 }

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 
 use super::commit::{Commit, Committed};
 use super::handling::{Handling, Task};
+use super::known::Known;
 use super::letters::{self, Letter};
-use super::memory::{Known, Progress};
+use super::progress::Progress;
 use crate::telemetry::Ending;
 
 impl Handling {

@@ -9,8 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::core::Core;
 use super::delivery::Delivery;
+use super::known::{Identity, Known};
 use super::letters::{self, Letter};
-use super::memory::{Identity, Known, Progress};
+use super::progress::Progress;
 use super::turns::Turn;
 use crate::definition::Definition;
 use crate::telemetry::{HandlerMetrics, HandlerSpans, Received, Trace, propagation};

@@ -14,7 +14,8 @@ use super::commit::{Commit, Committed};
 use super::delivery::Delivery;
 use super::drafts::fingerprint;
 use super::handling::{Handling, Task};
-use super::memory::{Known, Progress};
+use super::known::Known;
+use super::progress::Progress;
 use crate::telemetry::Ending;
 
 /// Longer error texts are cut: a record must fit, whatever a handler says.

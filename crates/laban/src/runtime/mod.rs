@@ -1,6 +1,6 @@
 //! A running service: from deliveries to commits.
 //!
-//! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `memory` what it rests on.
+//! `pull` gets deliveries, `handling` settles them one by one, `commit` is the heart, `known` what it rests on.
 
 mod announcing;
 mod append;
@@ -19,6 +19,7 @@ pub(crate) mod faults;
 mod handling;
 mod home;
 mod hops;
+mod known;
 mod lag;
 mod letters;
 mod link;
@@ -26,6 +27,7 @@ mod memory;
 mod not_now;
 mod outcome;
 mod patience;
+mod progress;
 mod pull;
 mod redo;
 mod redrive;
@@ -43,7 +45,8 @@ pub(crate) use self::core::Core;
 pub(crate) use self::drafts::fingerprint;
 #[cfg(feature = "faults")]
 pub use self::faults::Point as FaultPoint;
+pub(crate) use self::known::{Identity, is_state};
 pub(crate) use self::link::Link;
-pub(crate) use self::memory::{Identity, Progress, is_state};
+pub(crate) use self::progress::Progress;
 pub use self::running::Running;
 pub(crate) use self::signals::Signals;

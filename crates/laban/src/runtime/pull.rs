@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::connection::State;
 use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
+use laban_wire::AckSubject;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -251,7 +252,7 @@ impl Puller {
         asked: &mut Asked,
     ) -> Option<String> {
         // A stored message may carry a status line of its own; what is to be acknowledged is a delivery.
-        let delivery = message.reply.as_ref().is_some_and(|reply| reply.starts_with("$JS.ACK."));
+        let delivery = message.reply.as_ref().is_some_and(|reply| AckSubject::is_one(reply));
         let Some(status) = message.status.filter(|status| *status != StatusCode::OK && !delivery) else {
             asked.answered();
             self.begin(message, client, hands);

@@ -20,8 +20,9 @@ use super::core::Core;
 use super::delivery::{Delivery, Settled};
 use super::drafts::fingerprint;
 use super::handling::{Handling, Task};
-use super::memory::{Identity, Progress};
+use super::known::Identity;
 use super::not_now::NotNow;
+use super::progress::Progress;
 use super::turns::Turn;
 use crate::telemetry::{Trace, propagation};
 

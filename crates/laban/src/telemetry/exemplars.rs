@@ -64,13 +64,37 @@ fn bucket(value: f64) -> usize {
     BOUNDS.partition_point(|bound| *bound < value)
 }
 
-/// Those of each service and handler in this process, as its instruments are.
-static ALL: Mutex<BTreeMap<(String, String), Arc<Exemplars>>> = Mutex::new(BTreeMap::new());
+/// A histogram that has exemplars, and the labels by which one handler's is told from another's, as Prometheus spells them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) name: &'static str,
+    pub(super) labels: &'static [&'static str],
+}
 
-/// Those of a handler.
-pub(super) fn of(service: &str, handler: &str) -> Arc<Exemplars> {
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(all.entry((service.to_owned(), handler.to_owned())).or_default())
+/// How long an event waited: `laban.queue.duration`.
+pub(super) const WAITED: Measured =
+    Measured { name: "laban_queue_duration_seconds", labels: &["laban_service", "laban_handler"] };
+
+/// How long a handler ran: `messaging.process.duration`.
+pub(super) const RAN: Measured =
+    Measured { name: "messaging_process_duration_seconds", labels: &["messaging_consumer_group_name"] };
+
+/// All of them.
+pub(super) const MEASURED: [Measured; 2] = [WAITED, RAN];
+
+/// By the histogram and the values of its labels.
+type All = BTreeMap<(&'static str, Vec<String>), Arc<Exemplars>>;
+
+/// Those of all handlers in this process, as its instruments are.
+static ALL: Mutex<All> = Mutex::new(BTreeMap::new());
+
+impl Measured {
+    /// Those with these values of its labels.
+    pub(super) fn of(self, values: &[&str]) -> Arc<Exemplars> {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry((self.name, values)).or_default())
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ struct Instruments {
     retries: Counter<u64>,
     dead_letters: Counter<u64>,
     fences_lost: Counter<u64>,
+    appends_failed: Counter<u64>,
     queue_duration: Histogram<f64>,
     lag: Gauge<u64>,
 }
@@ -56,6 +57,7 @@ impl Metrics {
             retries: counter("laban.retries", "Attempts that failed and will be made again"),
             dead_letters: counter("laban.dead_letters", "Events that a handler gave up on"),
             fences_lost: counter("laban.fences.lost", "Commits that found that another was there first"),
+            appends_failed: counter("laban.appends.failed", "Appends that failed, but for lost fences"),
             queue_duration: seconds("laban.queue.duration", "Time an event waited in its stream"),
             lag: meter
                 .u64_gauge("laban.consumer.lag")
@@ -85,6 +87,11 @@ impl Metrics {
 
     pub(crate) fn fence_lost(&self) {
         self.0.fences_lost.add(1, std::slice::from_ref(&self.0.service));
+    }
+
+    /// An append of a handler's failed. Rare: it looks for its labels.
+    pub(crate) fn append_failed(&self, handler: &str, why: AppendFailure) {
+        self.0.appends_failed.add(1, &self.0.failure(handler, why));
     }
 
     /// The instruments of one handler, bound to its labels: a measurement is then an addition, not a search.
@@ -122,7 +129,43 @@ impl Metrics {
             counter.add(0);
         }
         all.fences_lost.add(0, std::slice::from_ref(&all.service));
+        for why in AppendFailure::ALL {
+            all.appends_failed.add(0, &all.failure(handler, why));
+        }
         metrics
+    }
+}
+
+impl Instruments {
+    fn failure(&self, handler: &str, why: AppendFailure) -> [KeyValue; 3] {
+        [
+            self.service.clone(),
+            KeyValue::new("laban.handler", handler.to_owned()),
+            KeyValue::new("reason", why.as_str()),
+        ]
+    }
+}
+
+/// Why an append failed, if it was not for a lost fence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AppendFailure {
+    /// No answer: it may have taken place.
+    Unanswered,
+    /// The broker could not take it then.
+    Unavailable,
+    /// The broker will never take it.
+    Refused,
+}
+
+impl AppendFailure {
+    const ALL: [Self; 3] = [Self::Unanswered, Self::Unavailable, Self::Refused];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unanswered => "unanswered",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+        }
     }
 }
 

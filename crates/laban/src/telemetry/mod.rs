@@ -26,7 +26,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 pub(crate) use hops::HopSpans;
 pub(crate) use http::{Health, serve};
-pub(crate) use metrics::{HandlerMetrics, Metrics, Tally};
+pub(crate) use metrics::{AppendFailure, HandlerMetrics, Metrics, Tally};
 pub(crate) use queue::SpanCounts;
 pub(crate) use spans::{Ending, HandlerSpans, Received, SendSpans, Trace, end_send_span};
 

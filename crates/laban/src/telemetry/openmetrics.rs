@@ -2,16 +2,14 @@
 //! exemplars.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use prometheus::proto::{Histogram, LabelPair, MetricFamily, MetricType};
 
-use super::exemplars::{self, Exemplar};
+use super::exemplars::{Exemplar, Exemplars, MEASURED};
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The histogram that has exemplars, as Prometheus spells it.
-const WITH_EXEMPLARS: &str = "laban_queue_duration_seconds";
 
 /// Whether this is what the one who asks would take.
 pub(super) fn is_accepted(accept: Option<&str>) -> bool {
@@ -48,11 +46,7 @@ pub(super) fn encode(families: &[MetricFamily]) -> String {
 }
 
 fn histogram(text: &mut String, name: &str, labels: &[LabelPair], histogram: &Histogram) {
-    let label = |name: &str| labels.iter().find(|label| label.name() == name).map(LabelPair::value);
-    let exemplars = match (label("laban_service"), label("laban_handler")) {
-        (Some(service), Some(handler)) if name == WITH_EXEMPLARS => Some(exemplars::of(service, handler)),
-        _ => None,
-    };
+    let exemplars = exemplars_of(name, labels);
     let bucket = format!("{name}_bucket");
     let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
     let finite = finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
@@ -69,6 +63,14 @@ fn histogram(text: &mut String, name: &str, labels: &[LabelPair], histogram: &Hi
     sample(text, &format!("{name}_sum"), labels, histogram.get_sample_sum());
     text.push('\n');
     sample(text, &format!("{name}_count"), labels, histogram.get_sample_count() as f64);
+}
+
+/// Those of one histogram, if it is one that has any.
+fn exemplars_of(name: &str, labels: &[LabelPair]) -> Option<Arc<Exemplars>> {
+    let measured = MEASURED.into_iter().find(|measured| measured.name == name)?;
+    let value = |name: &&str| labels.iter().find(|label| label.name() == *name).map(LabelPair::value);
+    let values: Vec<&str> = measured.labels.iter().map(value).collect::<Option<_>>()?;
+    Some(measured.of(&values))
 }
 
 fn write_exemplar(text: &mut String, exemplar: &Exemplar) {
@@ -108,6 +110,7 @@ mod tests {
     use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
     use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounter, Opts, Registry};
 
+    use super::super::exemplars::{RAN, WAITED};
     use super::*;
 
     #[test]
@@ -117,7 +120,7 @@ mod tests {
         counter.inc_by(3);
         let gauge = GaugeVec::new(Opts::new("room", "A \"gauge\""), &["where"]).unwrap();
         gauge.with_label_values(&["a\\b\"c\nd"]).set(0.5);
-        let options = HistogramOpts::new(WITH_EXEMPLARS, "Waited").buckets(vec![0.001, 5.0]);
+        let options = HistogramOpts::new(WAITED.name, "Waited").buckets(vec![0.001, 5.0]);
         let waited = HistogramVec::new(options, &["laban_service", "laban_handler"]).unwrap();
         waited.with_label_values(&["openmetrics", "test"]).observe(0.25);
         registry.register(Box::new(counter)).unwrap();
@@ -131,7 +134,7 @@ mod tests {
             TraceState::NONE,
         );
         // The framework's own bounds are finer than this histogram's; the bound asked for is in both.
-        exemplars::of("openmetrics", "test").offer(Duration::from_millis(3_000), &span);
+        WAITED.of(&["openmetrics", "test"]).offer(Duration::from_millis(3_000), &span);
 
         let text = encode(&registry.gather());
         let (before, rest) = text.split_once(" # {").unwrap();
@@ -160,6 +163,36 @@ room{{where="a\\b\"c\nd"}} 0.5
 "#
         );
         assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn a_run_has_the_exemplars_of_its_handlers_consumer_and_other_histograms_have_none() {
+        let span = SpanContext::new(
+            TraceId::from(0x4711_u128),
+            SpanId::from(0xf1_u64),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::NONE,
+        );
+        RAN.of(&["openmetrics_run_order_placed"]).offer(Duration::from_millis(3), &span);
+        let registry = Registry::new();
+        for name in [RAN.name, "messaging_client_operation_duration_seconds"] {
+            let options = HistogramOpts::new(name, "Took").buckets(vec![0.005]);
+            let took =
+                HistogramVec::new(options, &["messaging_system", "messaging_consumer_group_name"]).unwrap();
+            for consumer in ["openmetrics_run_order_placed", "openmetrics_run_order_paid"] {
+                took.with_label_values(&["nats", consumer]).observe(0.003);
+            }
+            registry.register(Box::new(took)).unwrap();
+        }
+        let text = encode(&registry.gather());
+        let with: Vec<&str> = text.lines().filter(|line| line.contains(" # {")).collect();
+        let [line] = with.as_slice() else { panic!("{text}") };
+        let labels =
+            r#"messaging_consumer_group_name="openmetrics_run_order_placed",messaging_system="nats""#;
+        let begin =
+            format!(r#"messaging_process_duration_seconds_bucket{{{labels},le="0.005"}} 1 # {{trace_id="#);
+        assert!(line.starts_with(&begin) && line.contains("4711"), "{line}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 
 use super::SCOPE;
-use super::exemplars::{self, Exemplars};
+use super::exemplars::{Exemplars, RAN, WAITED};
 use crate::outcome::Outgoing;
 
 /// Makes the spans of one handler and one event type.
@@ -23,6 +23,7 @@ pub(crate) struct HandlerSpans {
     process: Template,
     send: SendSpans,
     waits: Arc<Exemplars>,
+    runs: Arc<Exemplars>,
 }
 
 /// Makes the spans of publishing events of some types.
@@ -135,7 +136,8 @@ impl HandlerSpans {
         Self {
             process: Template::of(&tracer, kind, (service, event), own),
             send: SendSpans::with(&tracer, service, emits),
-            waits: exemplars::of(service, handler),
+            waits: WAITED.of(&[service, handler]),
+            runs: RAN.of(&[consumer]),
         }
     }
 
@@ -161,6 +163,11 @@ impl HandlerSpans {
         // The same wait as in the histogram `laban.queue.duration`.
         self.waits.offer(received.waited, context.span().span_context());
         context
+    }
+
+    /// The handler has run in the span of an attempt, for as long as `messaging.process.duration` says.
+    pub(crate) fn ran(&self, took: Duration, context: &Context) {
+        self.runs.offer(took, context.span().span_context());
     }
 
     /// Begins the span of publishing one event.

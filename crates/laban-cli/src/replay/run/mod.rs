@@ -16,6 +16,15 @@ use crate::flow::period::Period;
 use crate::signals::Signals;
 use crate::{Connection, Failure, terminal};
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all was handed over and answered
+  1  ended early, or something is newly dead, refused or unanswered;
+     with --force: nothing selected has taken effect, or not all was asked for
+  2  the command line is wrong, or --yes was not said where nobody can be asked
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Hand history to a running service again; what took effect before is absorbed
 ///
 /// Each selected event is handed to each handler of the service that reacts to it, as if it were delivered again, in a new
@@ -28,6 +37,7 @@ use crate::{Connection, Failure, terminal};
 /// With --force it is the other way round: what took effect before is done again on purpose, under new ids and idempotency
 /// keys, and nothing else is touched.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The service that is to react again
     #[arg(long, value_name = "NAME")]

@@ -21,6 +21,14 @@ use build::Build;
 use child::Child;
 use output::Output;
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  every outcome is identical
+  1  an outcome is another, or nothing could be compared
+  2  the command line is wrong, or the command is no build of the service
+  3  the broker cannot be reached, or did not answer in full";
+
 /// Run a new build of a service against recorded history, and see which outcomes would be others
 ///
 /// Each reaction that is recorded is run again by the build, on the input and the flow state of then; so is each input that
@@ -28,6 +36,7 @@ use output::Output;
 /// outside world, its author has said with `state_in_shadow`; a build that has not is refused. A selection is one of inputs. See
 /// docs/replay.md.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// The service that the build is of
     #[arg(long, value_name = "NAME")]

@@ -1,17 +1,19 @@
 //! Reading the records of one flow from one stream, by the stream's subject index.
 
-use std::collections::HashMap;
+mod answers;
+mod error;
+mod header_block;
+
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use async_nats::Client;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use serde::Serialize;
 
+pub use self::error::ReadError;
+
+use self::answers::{Answer, Info, NO_MESSAGE, NO_STREAM, from_direct};
 use crate::Stored;
 
 /// Reads messages by subject filter. Cheap to clone.
@@ -261,199 +263,11 @@ impl FlowReader {
                 Ok(None)
             }
             Answer { error: Some(error), .. } => {
-                let no_stream = error.err_code == NO_STREAM;
-                let reason = format!("{} ({})", error.description, error.err_code);
-                Err(ReadError { no_stream, ..failed(reason) })
+                let mut failure = failed(format!("{} ({})", error.description, error.err_code));
+                failure.no_stream = error.err_code == NO_STREAM;
+                Err(failure)
             }
             Answer { .. } => Err(failed("an answer with neither message nor error".to_owned())),
-        }
-    }
-}
-
-/// JetStream's `JSNoMessageFoundErr`.
-const NO_MESSAGE: u64 = 10037;
-/// JetStream's `JSStreamNotFoundErr`.
-const NO_STREAM: u64 = 10059;
-
-/// What the leader says of a stream, with the subjects that were asked for.
-#[derive(Deserialize)]
-struct Info {
-    state: Option<InfoState>,
-}
-
-#[derive(Deserialize)]
-struct InfoState {
-    subjects: Option<HashMap<String, u64>>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    message: Option<Encoded>,
-    error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    code: u16,
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
-#[derive(Deserialize)]
-struct Encoded {
-    subject: String,
-    seq: u64,
-    #[serde(default)]
-    hdrs: String,
-    #[serde(default)]
-    data: String,
-    time: String,
-}
-
-impl Encoded {
-    fn into_stored(self, stream: &str) -> Result<Stored, String> {
-        let decode = |text: &str| STANDARD.decode(text).map_err(|e| e.to_string());
-        let (headers, malformed) = parse_headers(&decode(&self.hdrs)?);
-        Ok(Stored {
-            stream: stream.into(),
-            seq: self.seq,
-            at: OffsetDateTime::parse(&self.time, &Rfc3339).map_err(|e| e.to_string())?,
-            subject: self.subject,
-            headers,
-            malformed,
-            payload: Bytes::from(decode(&self.data)?),
-        })
-    }
-}
-
-/// Parses a raw header block, skipping lines that are no header: whatever a client stored must stay readable. Says what
-/// is wrong with it, if anything.
-fn parse_headers(raw: &[u8]) -> (HeaderMap, Option<String>) {
-    let mut headers = HeaderMap::new();
-    let mut malformed = None;
-    let mut wrong = |what: String| malformed = malformed.take().or(Some(what));
-    if raw.is_empty() {
-        return (headers, None);
-    }
-    let text = String::from_utf8_lossy(raw);
-    if matches!(text, std::borrow::Cow::Owned(_)) {
-        wrong("it is not UTF-8".to_owned());
-    }
-    let mut lines = text.lines();
-    match lines.next() {
-        Some(line) if line.strip_prefix("NATS/1.0").is_some_and(is_status) => {}
-        first => wrong(format!("it begins with `{}`, not `NATS/1.0`", first.unwrap_or_default())),
-    }
-    let mut lines = lines.filter(|line| !line.is_empty()).peekable();
-    while let Some(line) = lines.next() {
-        let Some((name, value)) = line.split_once(':') else {
-            wrong(format!("`{line}` is no header"));
-            continue;
-        };
-        // A value goes on in lines that begin with white space.
-        let mut value = value.to_owned();
-        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
-            value.push_str(more);
-        }
-        match (name.parse::<HeaderName>(), value.trim().parse::<HeaderValue>()) {
-            (Ok(name), Ok(value)) => headers.append(name, value),
-            _ => wrong(format!("`{name}` cannot be a header's name, or its value is broken")),
-        }
-    }
-    (headers, malformed)
-}
-
-/// What may follow the version: nothing, or a status of three digits and its description.
-fn is_status(text: &str) -> bool {
-    let status = text.split_ascii_whitespace().next().unwrap_or_default();
-    status.is_empty()
-        || (status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit()) && !status.starts_with('0'))
-}
-
-/// Headers that a direct get adds, and the broker's instructions: not the message's own.
-const ADDED: [&str; 6] = [
-    "Nats-Stream",
-    "Nats-Subject",
-    "Nats-Sequence",
-    "Nats-Time-Stamp",
-    "Nats-Num-Pending",
-    "Nats-Last-Sequence",
-];
-
-fn from_direct(stream: &str, answer: async_nats::Message) -> Result<Stored, String> {
-    let headers = answer.headers.ok_or("a direct get without headers")?;
-    let need = |name: &str| {
-        headers.get(name).map(|value| value.as_str()).ok_or_else(|| format!("a direct get without {name}"))
-    };
-    let seq = need("Nats-Sequence")?.parse().map_err(|_| "a direct get with a broken sequence")?;
-    let at = OffsetDateTime::parse(need("Nats-Time-Stamp")?, &Rfc3339).map_err(|e| e.to_string())?;
-    let subject = need("Nats-Subject")?.to_owned();
-    let own = headers.iter().filter(|(name, _)| !ADDED.contains(&AsRef::<str>::as_ref(*name)));
-    let own = own.flat_map(|(name, values)| values.iter().map(move |value| (name.clone(), value.clone())));
-    Ok(Stored {
-        stream: stream.into(),
-        seq,
-        at,
-        subject,
-        headers: own.collect(),
-        malformed: None,
-        payload: answer.payload,
-    })
-}
-
-/// A read that could not be finished.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("reading `{filter}` from stream {stream}: {reason}")]
-pub struct ReadError {
-    stream: String,
-    filter: String,
-    reason: String,
-    no_stream: bool,
-}
-
-impl ReadError {
-    fn new(stream: &str, filter: &str, reason: String) -> Self {
-        Self { stream: stream.to_owned(), filter: filter.to_owned(), reason, no_stream: false }
-    }
-
-    /// Whether the leader said that there is no such stream, so that there are no messages either.
-    pub fn is_no_stream(&self) -> bool {
-        self.no_stream
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broken_header_block_is_read_as_far_as_it_goes() {
-        let (headers, malformed) =
-            parse_headers(b"NATS/1.0\r\na: 1\r\nno colon\r\nbad name: 2\r\nb:\xff\r\na:2\r\n\r\n");
-        let all: Vec<_> = headers.get_all("a").map(|v| v.as_str()).collect();
-        assert_eq!(all, ["1", "2"]);
-        assert_eq!(headers.get("b").map(|v| v.as_str()), Some("\u{fffd}"));
-        assert_eq!(headers.len(), 2);
-        assert_eq!(malformed.as_deref(), Some("it is not UTF-8"));
-    }
-
-    #[test]
-    fn what_a_client_library_refuses_is_named() {
-        let malformed = |raw: &[u8]| parse_headers(raw).1;
-        assert_eq!(malformed(b""), None);
-        assert_eq!(malformed(b"NATS/1.0\r\na: 1\r\n\r\n"), None);
-        assert_eq!(malformed(b"NATS/1.0\r\na: 1\r\n more\r\n\r\n"), None);
-        for (raw, named) in [
-            (&b"NATS/1.0\r\nno colon\r\n\r\n"[..], "`no colon` is no header"),
-            (b"NATS/1.0\r\na: 1\r2\r\n\r\n", "its value is broken"),
-            (b"NATS/1.0\r\nbad name: 1\r\n\r\n", "`bad name` cannot be"),
-            (b"HTTP/1.1\r\na: 1\r\n\r\n", "`HTTP/1.1`, not `NATS/1.0`"),
-            (b"NATS/1.0 many\r\na: 1\r\n\r\n", "`NATS/1.0 many`, not"),
-        ] {
-            let reason = malformed(raw).unwrap();
-            assert!(reason.contains(named), "{reason}");
         }
     }
 }
