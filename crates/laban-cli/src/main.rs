@@ -13,6 +13,7 @@ mod http;
 mod map;
 mod metrics;
 mod replay;
+mod retire;
 mod signals;
 mod terminal;
 
@@ -46,6 +47,8 @@ enum Command {
     Dead(dead::Args),
     Replay(replay::Args),
     #[command(after_help = failure::EXIT_CODES)]
+    Retire(retire::Args),
+    #[command(after_help = failure::EXIT_CODES)]
     Metrics(metrics::Args),
 }
 
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
+            Command::Retire(args) => retire::run(args, &cli.connection).await,
             Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });
