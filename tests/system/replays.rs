@@ -113,11 +113,6 @@ fn events(history: &History, types: &[&str]) -> u64 {
     all.filter(|stored| of(&stored.subject)).count() as u64
 }
 
-fn both(one: &Plan, other: &Plan) -> Plan {
-    let orders = one.orders.iter().chain(&other.orders).cloned().collect();
-    Plan { orders, contended_completed: one.contended_completed + other.contended_completed }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_history_twice_while_orders_go_on_changes_nothing() -> Outcome {
     let shop = Shop::impatient().await?;
@@ -172,7 +167,7 @@ async fn the_whole_history_twice_while_orders_go_on_changes_nothing() -> Outcome
         assert_eq!(said.sum("emitted") + said.sum("handled"), 0, "nothing took effect now: {said:?}");
     }
 
-    let plan = both(&plan, &more);
+    let plan = plan.and(&more);
     let placed: Vec<Placed> = placed.into_iter().chain(more_placed).collect();
     let over = shop.over(&plan, &placed).await?;
     over.assert_as_planned(&plan);
@@ -258,7 +253,7 @@ async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
         more_placed.len()
     ));
 
-    let plan = both(&plan, &more);
+    let plan = plan.and(&more);
     let placed: Vec<Placed> = placed.into_iter().chain(more_placed).collect();
     let over = shop.over(&plan, &placed).await?;
     over.assert_as_planned(&plan);

@@ -41,7 +41,8 @@ pub(super) fn plan(plan: &Plan, delete_history: bool) -> String {
     }
     let waiting = plan.waiting();
     if waiting > 0 {
-        let _ = writeln!(text, "{} of it will have none", counted(waiting, "awaited reaction"));
+        let waits = if waiting == 1 { "waits" } else { "wait" };
+        let _ = writeln!(text, "{} {waits} for it, and will have no reaction", counted(waiting, "event"));
     }
     if plan.open_dead_letters > 0 {
         let letters = counted(plan.open_dead_letters, "dead letter");

@@ -1,0 +1,1 @@
+//! Two releases of one service side by side.
