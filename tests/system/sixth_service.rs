@@ -127,7 +127,11 @@ async fn a_sixth_service_joins_the_running_shop_leaves_it_and_comes_back() -> Ou
     start(&mut shop).await?;
     let flows: Vec<FlowId> = before.history.ids().cloned().collect();
     let history = shop.settled(&flows).await?;
-    assert_eq!(points(&history), due(&before, &placed), "left: points for history; right: orders that ended well");
+    assert_eq!(
+        points(&history),
+        due(&before, &placed),
+        "left: points for history; right: orders that ended well"
+    );
     assert!(points(&history).len() > 30, "enough of them");
     assert_eq!(
         places(&history, |stream| !is_sixth(stream)),
@@ -177,7 +181,10 @@ async fn a_sixth_service_joins_the_running_shop_leaves_it_and_comes_back() -> Ou
     // Twice is once.
     let again = run(&shop, &["retire", SIXTH, "--yes"])?;
     let told = String::from_utf8_lossy(&again.stderr);
-    assert!(again.status.success() && told.contains("nothing is left of service loyalty but its history"), "{told}");
+    assert!(
+        again.status.success() && told.contains("nothing is left of service loyalty but its history"),
+        "{told}"
+    );
 
     // It comes back: all of history is delivered to it again, and it does only what it has not done.
     start(&mut shop).await?;
@@ -185,7 +192,8 @@ async fn a_sixth_service_joins_the_running_shop_leaves_it_and_comes_back() -> Ou
     back.assert_as_planned(&plan);
     assert_eq!(points(&back.history), due(&back, &placed), "left: points; right: orders that ended well");
     let (old, new) = (places(&away.history, is_sixth), places(&back.history, is_sixth));
-    let changed: Vec<_> = old.iter().filter(|(flow, old)| !old.is_empty() && new.get(*flow) != Some(old)).collect();
+    let changed: Vec<_> =
+        old.iter().filter(|(flow, old)| !old.is_empty() && new.get(*flow) != Some(old)).collect();
     assert!(changed.is_empty(), "written again: {changed:?}");
     let delivered = consumers(&shop).await?;
     let read = delivered.get("loyalty_earn_order_placed").copied().unwrap_or_default();
@@ -235,7 +243,9 @@ async fn it_is_part_of_the_mesh(shop: &Shop, over: &Over) -> Outcome {
     match traces {
         Traces::Jaeger { api, .. } => assert!(api.services().await?.contains(SIXTH)),
         // The same was checked on what the own receiver got.
-        Traces::Receiver { why, .. } => note(&format!("no Jaeger at hand ({why}): its own API was not asked")),
+        Traces::Receiver { why, .. } => {
+            note(&format!("no Jaeger at hand ({why}): its own API was not asked"))
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ fn help_documents_the_exit_codes() -> Outcome {
         &["replay", "view", "--help"],
         &["dead", "list", "--help"],
         &["dead", "redrive", "--help"],
+        &["retire", "--help"],
     ] {
         let (code, out, _) = outcome(&laban(args).output()?);
         assert_eq!(code, Some(0));

@@ -125,9 +125,7 @@ impl Plan {
         let (mut timers, mut home) = (None, None);
         let homes = streams.iter().filter(|info| info.config.metadata.contains_key(metadata::SERVICE));
         let listed: Vec<(&StreamInfo, Vec<ConsumerInfo>)> = stream::iter(homes)
-            .map(async |info| {
-                Ok::<_, Error>((info, api::consumers(client, &info.config.name).await?))
-            })
+            .map(async |info| Ok::<_, Error>((info, api::consumers(client, &info.config.name).await?)))
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
