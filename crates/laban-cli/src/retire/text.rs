@@ -46,12 +46,12 @@ pub(super) fn plan(plan: &Plan, delete_history: bool) -> String {
     }
     if plan.open_dead_letters > 0 {
         let letters = counted(plan.open_dead_letters, "dead letter");
-        let open = "that nobody will take back any more";
+        let (are, them) = if plan.open_dead_letters == 1 { ("is", "it") } else { ("are", "them") };
         let _ = match delete_history {
-            true => writeln!(text, "{letters} go with the history"),
+            true => writeln!(text, "{letters} {are} open, and go with the history"),
             false => writeln!(
                 text,
-                "{letters} {open}: their flows stay dead; `laban dead discard --service {}` settles them",
+                "{letters} {are} open, and nobody will take {them} back: `laban dead discard --service {}` settles {them}",
                 target.service
             ),
         };

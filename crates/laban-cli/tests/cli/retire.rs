@@ -3,7 +3,7 @@
 use async_nats::jetstream::{self, consumer::pull, stream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use laban_testkit::{Broker, wait};
-use laban_wire::{EventId, FlowReader, metadata};
+use laban_wire::{EventId, FlowReader, HEADER, Meta, Millis, Reaction, metadata};
 use serde_json::{Value, json};
 
 use crate::flow_show::write;
@@ -37,12 +37,40 @@ impl Left {
         let redrives = [(metadata::REDRIVES, "payment"), (metadata::AGAIN, "true")];
         left.consumer("PAYMENT", "payment__redrive", "payment._redrive.*", &redrives).await?;
         left.timers().await?;
-        let meta = laban_wire::Meta::root;
+        let meta = Meta::root;
         for flow in ["4711", "4712"] {
             write(&left.js, "order.placed", flow, &meta(EventId::root(), 1)).await?;
         }
         write(&left.js, "payment.captured", "4711", &meta(EventId::root(), 1)).await?;
+        left.letter().await?;
         Ok(left)
+    }
+
+    /// A dead letter of charge.
+    async fn letter(&self) -> Outcome {
+        let cause = EventId::root();
+        let reaction = Reaction {
+            cause,
+            on: "order.placed".parse()?,
+            handler: "charge".into(),
+            attempt: 3,
+            queue_ms: Millis::default(),
+            handle_ms: Millis::default(),
+        };
+        let meta = Meta { id: EventId::root(), version: None, reaction: Some(reaction) };
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(HEADER, meta.to_header());
+        let input = json!({
+            "stream": "ORDER", "seq": 1, "subject": "order.placed.4712", "headers": {HEADER: [format!("id={cause} v=1")]},
+            "payload": {"json": {}},
+        });
+        let body = json!({
+            "reason": "rejected", "error": "no such card", "attempts": 3, "fingerprint": "f", "input": input,
+        });
+        let sent =
+            self.js.publish_with_headers("payment._dead.4712", headers, body.to_string().into()).await?;
+        sent.await?;
+        Ok(())
     }
 
     async fn reaction(&self, service: &str, handler: &str, event: &str) -> Outcome {
@@ -153,8 +181,10 @@ async fn all_that_a_service_has_left_goes_but_its_history() -> Outcome {
     let (code, out, err) = left.run(&["payment", "--dry-run"])?;
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.starts_with(PLAN), "{out}");
-    assert!(out.contains("stays: home stream PAYMENT: 1 record, "), "{out}");
-    assert!(out.ends_with("4 events wait for it, and will have no reaction\n"), "{out}");
+    assert!(out.contains("stays: home stream PAYMENT: 2 records, "), "{out}");
+    let waits = "4 events wait for it, and will have no reaction\n\
+                 1 dead letter is open, and nobody will take it back: `laban dead discard --service payment` settles it\n";
+    assert!(out.ends_with(waits), "{out}");
     let (code, out, err) = left.run(&["payment"])?;
     assert_eq!((code, out.as_str()), (Some(2), ""), "nobody could answer: {err}");
     assert!(
@@ -190,7 +220,7 @@ async fn all_that_a_service_has_left_goes_but_its_history() -> Outcome {
     for args in [&["payment"][..], &["payment", "--yes"]] {
         let (code, out, err) = left.run(args)?;
         assert_eq!((code, out.as_str()), (Some(0), ""));
-        assert_eq!(err, "laban: nothing is left of service payment but its history: PAYMENT, 1 record\n");
+        assert_eq!(err, "laban: nothing is left of service payment but its history: PAYMENT, 2 records\n");
     }
     Ok(())
 }
@@ -253,7 +283,7 @@ async fn a_handler_goes_alone_when_its_service_has_it_no_more() -> Outcome {
     let (code, out, err) = left.run(&["payment", "charge", "--yes"])?;
     assert_eq!((code, out.as_str()), (Some(0), "retired: handler `charge` of payment\n"), "{err}");
     assert!(err.contains("  3 timers of timer stream PAYMENT_TIMERS\n"), "{err}");
-    assert!(err.ends_with("2 events wait for it, and will have no reaction\n"), "{err}");
+    assert!(err.contains("2 events wait for it, and will have no reaction\n1 dead letter is open"), "{err}");
     let gone = |name: &&String| !name.contains("/payment_charge");
     let wanted: Vec<String> = before.iter().filter(gone).cloned().collect();
     assert_eq!(left.there().await?, wanted, "what other handlers have stays");
@@ -284,7 +314,7 @@ async fn history_goes_only_when_it_is_asked_for_and_nobody_reads_it() -> Outcome
     let forced = [&history[..], &["--force"]].concat();
     let (code, out, _) = left.run(&[&forced[..], &["--dry-run"]].concat())?;
     assert_eq!(code, Some(0));
-    assert!(out.contains("  home stream PAYMENT: 1 record, ") && out.contains("its fence forgets"), "{out}");
+    assert!(out.contains("  home stream PAYMENT: 2 records, ") && out.contains("its fence forgets"), "{out}");
     assert!(left.there().await?.contains(&"PAYMENT".to_owned()));
     let (code, out, err) = left.run(&[&forced[..], &["--yes"]].concat())?;
     assert_eq!((code, out.as_str()), (Some(0), "retired: service payment\n"), "{err}");

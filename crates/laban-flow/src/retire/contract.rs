@@ -39,7 +39,7 @@ pub(super) async fn registered(reader: &FlowReader, target: &Target) -> Result<O
 }
 
 impl Registered {
-    /// The events, of those that are to leave, that the contract still has a reaction or a deadline for.
+    /// Whether the contract still has a reaction or a deadline of what is to leave.
     pub(super) fn declares(&self, target: &Target) -> bool {
         let handlers = self.contract.iter().flat_map(|contract| &contract.handlers);
         let mut handlers = handlers.filter(|handler| target.handler.as_ref() == Some(&handler.name));
