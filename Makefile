@@ -4,7 +4,7 @@
 
 CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
-BINARIES := $(CARGO) build -p shop -p demo -p laban-cli --bins --examples
+BINARIES := $(CARGO) build -p shop -p loyalty -p demo -p laban-cli --bins --examples
 # Features are united over all packages of a build: what has failpoints in it is built apart.
 FAULTS := -p laban -p laban-tests --features laban-tests/faults
 SHOP_WITH_FAULTS := $(CARGO) build -p laban-tests --features laban-tests/faults --bin shop-with-faults

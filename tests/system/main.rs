@@ -20,5 +20,7 @@ mod refusals;
 mod replays;
 mod shadow;
 mod signals;
+mod sixth_service;
 mod starting;
 mod telemetry;
+mod upgrade;

@@ -113,11 +113,6 @@ fn events(history: &History, types: &[&str]) -> u64 {
     all.filter(|stored| of(&stored.subject)).count() as u64
 }
 
-fn both(one: &Plan, other: &Plan) -> Plan {
-    let orders = one.orders.iter().chain(&other.orders).cloned().collect();
-    Plan { orders, contended_completed: one.contended_completed + other.contended_completed }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_history_twice_while_orders_go_on_changes_nothing() -> Outcome {
     let shop = Shop::impatient().await?;
@@ -172,7 +167,7 @@ async fn the_whole_history_twice_while_orders_go_on_changes_nothing() -> Outcome
         assert_eq!(said.sum("emitted") + said.sum("handled"), 0, "nothing took effect now: {said:?}");
     }
 
-    let plan = both(&plan, &more);
+    let plan = plan.and(&more);
     let placed: Vec<Placed> = placed.into_iter().chain(more_placed).collect();
     let over = shop.over(&plan, &placed).await?;
     over.assert_as_planned(&plan);
@@ -207,6 +202,12 @@ fn sales_of(history: &History) -> Vec<CustomerSales> {
     sales.into_iter().map(|(customer, of)| CustomerSales { customer, ..of }).collect()
 }
 
+/// The report is not traced, for it takes part in no order.
+fn start_sales(shop: &mut Shop) -> Outcome {
+    let program = program("sales", "-p shop --bins")?;
+    Ok(shop.mesh.start_beside("sales", program, &[("OTEL_SDK_DISABLED", "true")])?)
+}
+
 /// Waits until the report says what the streams say.
 async fn until_reported(shop: &Shop, wanted: &[CustomerSales]) -> Outcome {
     let books = shop.mesh.books();
@@ -222,13 +223,13 @@ async fn until_reported(shop: &Shop, wanted: &[CustomerSales]) -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
     let mut shop = Shop::with(Settings::default()).await?;
-    shop.mesh.start_sales()?;
+    start_sales(&mut shop)?;
     let plan = Plan::new(100, 73);
     let placed = shop.place(&plan).await;
     let before = shop.over(&plan, &placed).await?;
     let report = sales_of(&before.history);
     until_reported(&shop, &report).await?;
-    assert_eq!(shop.mesh.stop_sales().await?.and_then(|status| status.code()), Some(0));
+    assert_eq!(shop.mesh.stop_beside("sales").await?.and_then(|status| status.code()), Some(0));
 
     let (stop, stopped) = watch::channel(false);
     for file in ["sales.db", "sales.db-wal", "sales.db-shm"] {
@@ -237,7 +238,7 @@ async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
             _ => {}
         }
     }
-    shop.mesh.start_sales()?;
+    start_sales(&mut shop)?;
     let replays = async {
         let said = replay(&shop, "sales", &[]).await?;
         let _ = stop.send(true);
@@ -252,7 +253,7 @@ async fn a_read_model_is_built_anew_while_orders_go_on() -> Outcome {
         more_placed.len()
     ));
 
-    let plan = both(&plan, &more);
+    let plan = plan.and(&more);
     let placed: Vec<Placed> = placed.into_iter().chain(more_placed).collect();
     let over = shop.over(&plan, &placed).await?;
     over.assert_as_planned(&plan);

@@ -23,12 +23,12 @@ const READY: Duration = Duration::from_secs(60);
 /// How long a service may take to drain.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// The shop, running: five processes, their broker, and what takes their spans. All are killed on drop.
+/// The shop, running: five processes and what was started beside them, their broker, and what takes their spans. All are killed on drop.
 #[derive(Debug)]
 pub struct Mesh {
     // Fields are dropped in order: first those who talk, then those they talk to.
     services: BTreeMap<Service, Process>,
-    sales: Option<Process>,
+    beside: BTreeMap<String, Process>,
     traces: Traces,
     broker: Broker,
     logs: PathBuf,
@@ -67,7 +67,8 @@ impl Mesh {
             }
         };
         let (broker, traces) = tokio::try_join!(broker, Traces::start(traces))?;
-        Ok(Self { services: BTreeMap::new(), sales: None, traces, broker, logs, ack_wait, env, folder })
+        let (services, beside) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { services, beside, traces, broker, logs, ack_wait, env, folder })
     }
 
     /// Starts the services, and waits until the choreography is complete.
@@ -102,24 +103,25 @@ impl Mesh {
         Ok(())
     }
 
-    /// Starts the sales report, which takes part in no order; one that runs is killed first. It is not traced.
+    /// Starts one more program beside the five: in their environment, with these variables over it, under a name that is also
+    /// that of its log. One of that name that runs is killed first.
     ///
     /// # Errors
-    /// When its program is not built.
-    pub fn start_sales(&mut self) -> Result<(), Error> {
-        let program = crate::program("sales", "-p shop --bins")?;
-        self.sales = None;
-        let process = self.process_of(program, "sales").env("OTEL_SDK_DISABLED", "true");
-        self.sales = Some(process.spawn()?);
+    /// When it cannot be started.
+    pub fn start_beside(&mut self, name: &str, program: PathBuf, env: &[(&str, &str)]) -> Result<(), Error> {
+        self.beside.remove(name);
+        let process = self.process_of(program, name);
+        let process = env.iter().fold(process, |process, (variable, value)| process.env(variable, value));
+        self.beside.insert(name.to_owned(), process.spawn()?);
         Ok(())
     }
 
-    /// Asks the sales report to end, and waits until it has drained.
+    /// Asks a program beside the five to end, and waits until it has drained.
     ///
     /// # Errors
     /// When it does not end in time.
-    pub async fn stop_sales(&mut self) -> Result<Option<ExitStatus>, Error> {
-        match self.sales.take() {
+    pub async fn stop_beside(&mut self, name: &str) -> Result<Option<ExitStatus>, Error> {
+        match self.beside.remove(name) {
             Some(process) => Ok(Some(process.stop(DRAIN).await?)),
             None => Ok(None),
         }
@@ -170,7 +172,7 @@ impl Mesh {
     /// # Errors
     /// With the end of its log when one has ended by itself.
     pub fn check(&self) -> Result<(), Error> {
-        let mut all = self.services.values().chain(&self.sales);
+        let mut all = self.services.values().chain(self.beside.values());
         let ended = all.find_map(|process| Some((process, process.exit_status()?)));
         match ended {
             None => Ok(()),
@@ -206,8 +208,8 @@ impl Mesh {
     /// # Errors
     /// With the end of its log when one does not end in time, or not well.
     pub async fn stop(mut self) -> Result<(), Error> {
-        let services: Vec<_> =
-            std::mem::take(&mut self.services).into_values().chain(self.sales.take()).collect();
+        let beside = std::mem::take(&mut self.beside).into_values();
+        let services: Vec<_> = std::mem::take(&mut self.services).into_values().chain(beside).collect();
         let stopped = join_all(services.iter().map(async |process| (process, process.stop(DRAIN).await)));
         for (process, status) in stopped.await {
             let status = status?;
@@ -273,5 +275,10 @@ impl Mesh {
     /// A service's process, if it was started.
     pub fn process(&self, service: Service) -> Option<&Process> {
         self.services.get(&service)
+    }
+
+    /// The process of a program [beside](Self::start_beside) the five, if it was started.
+    pub fn process_beside(&self, name: &str) -> Option<&Process> {
+        self.beside.get(name)
     }
 }

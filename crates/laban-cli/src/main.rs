@@ -13,6 +13,7 @@ mod http;
 mod map;
 mod metrics;
 mod replay;
+mod retire;
 mod signals;
 mod terminal;
 
@@ -42,6 +43,7 @@ enum Command {
     Check(check::Args),
     Dead(dead::Args),
     Replay(replay::Args),
+    Retire(retire::Args),
     Metrics(metrics::Args),
 }
 
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
+            Command::Retire(args) => retire::run(args, &cli.connection).await,
             Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });

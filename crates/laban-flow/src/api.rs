@@ -27,6 +27,10 @@ pub(crate) struct StreamInfo {
 #[derive(Clone, Copy, Default, Deserialize)]
 pub(crate) struct StreamState {
     #[serde(default)]
+    pub(crate) messages: u64,
+    #[serde(default)]
+    pub(crate) bytes: u64,
+    #[serde(default)]
     pub(crate) first_seq: u64,
     #[serde(default)]
     pub(crate) last_seq: u64,
@@ -71,6 +75,8 @@ pub(crate) struct SequenceInfo {
 pub(crate) struct ConsumerConfig {
     #[serde(default)]
     pub(crate) metadata: HashMap<String, String>,
+    #[serde(default)]
+    pub(crate) filter_subject: String,
     #[serde(default)]
     pub(crate) deliver_policy: String,
     #[serde(default)]

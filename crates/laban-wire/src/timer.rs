@@ -39,6 +39,16 @@ impl Timer {
         format!("_timers.{service}.{handler}.{}.*", flow.token())
     }
 
+    /// All timers of `handler` that wait, in whatever flow.
+    pub fn all_of(service: &ServiceName, handler: &str) -> String {
+        format!("_timers.{service}.{handler}.*.*")
+    }
+
+    /// All timers of `handler` that are due, in whatever flow.
+    pub fn all_due_of(service: &ServiceName, handler: &str) -> String {
+        format!("_due.{service}.{handler}.*")
+    }
+
     /// Where a timer of `handler` comes to when its time has passed.
     pub fn due(service: &ServiceName, handler: &str, flow: &FlowId) -> String {
         format!("_due.{service}.{handler}.{}", flow.token())
@@ -71,6 +81,8 @@ mod tests {
         assert_eq!(Timer::all_waiting(&service, "give_up", &flow), "_timers.order.give_up.a%20b.*");
         let due = Timer::due(&service, "give_up", &flow);
         assert_eq!(due, "_due.order.give_up.a%20b");
+        assert_eq!(Timer::all_of(&service, "give_up"), "_timers.order.give_up.*.*");
+        assert_eq!(Timer::all_due_of(&service, "give_up"), "_due.order.give_up.*");
         assert_eq!(Timer::handler_of(&due), Some("give_up"));
         assert_eq!(Timer::handler_of("order.placed.4711"), None);
     }

@@ -89,6 +89,13 @@ impl Plan {
         Self { orders: malformed::all(), contended_completed: 0 }
     }
 
+    /// These orders and others, in one plan.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        let orders = self.orders.iter().chain(&others.orders).cloned().collect();
+        Self { orders, contended_completed: self.contended_completed + others.contended_completed }
+    }
+
     /// How many flows there should be.
     pub fn flows(&self) -> usize {
         self.orders.iter().filter(|order| order.ending.is_some()).count()

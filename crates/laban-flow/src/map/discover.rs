@@ -1,10 +1,10 @@
 //! The map of a live mesh: the contracts that services have registered, and the consumers of those that have not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::Client;
 use laban_wire::contract::{BUCKET, Contract, DeadlineContract, HandlerContract, STREAM};
-use laban_wire::{FlowReader, ServiceName};
+use laban_wire::{FlowReader, ServiceName, Stored};
 
 use super::sources::{check_names, is_handler_name};
 use super::{Known, Map, Member, read_contracts};
@@ -16,7 +16,14 @@ const OPERATION: &str = "KV-Operation";
 /// The contracts that services have registered, in the order of the services' names, and what is wrong with others.
 struct Registered {
     members: Vec<Member>,
+    /// The services whose contract was deleted.
+    deleted: BTreeSet<String>,
     problems: Vec<String>,
+}
+
+/// Whether a message of the bucket says that its key is gone.
+pub(crate) fn is_deleted(message: &Stored) -> bool {
+    message.headers.get(OPERATION).is_some() || message.payload.is_empty()
 }
 
 impl Map {
@@ -26,9 +33,13 @@ impl Map {
     /// When the broker does not answer in full.
     pub async fn discover(client: &Client, reader: &FlowReader) -> Result<Self, Error> {
         let mesh = Mesh::discover(client).await?;
-        let Registered { mut members, mut problems } = registered(reader).await?;
+        let Registered { mut members, deleted, mut problems } = registered(reader).await?;
         problems.extend(mesh.problems.iter().cloned());
         for (name, contract) in by_consumers(&mesh, &mut problems) {
+            // It has left: its home stream is history.
+            if contract.handlers.is_empty() && deleted.contains(&name) {
+                continue;
+            }
             if !members.iter().any(|member| member.name() == name) {
                 members.push(Member { known: Known::Consumers, origin: None, contract });
             }
@@ -52,12 +63,13 @@ async fn registered(reader: &FlowReader) -> Result<Registered, Error> {
         Err(error) if error.is_no_stream() => {}
         Err(error) => return Err(error.into()),
     }
-    let mut found = Registered { members: Vec::new(), problems: Vec::new() };
+    let mut found = Registered { members: Vec::new(), deleted: BTreeSet::new(), problems: Vec::new() };
     for (subject, message) in newest {
-        if message.headers.get(OPERATION).is_some() {
+        let key = subject.strip_prefix(&keys).unwrap_or(&subject);
+        if is_deleted(&message) {
+            found.deleted.insert(key.to_owned());
             continue;
         }
-        let key = subject.strip_prefix(&keys).unwrap_or(&subject);
         let origin = format!("the contract registered as {key}");
         match read_contracts(&String::from_utf8_lossy(&message.payload), &origin) {
             Ok(mut members) if members.len() == 1 && members[0].name() == key => {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use asyncapi::About;
+pub(crate) use discover::is_deleted;
 pub use sources::{ContractError, read_contracts};
 pub use style::MapStyle;
 pub use traffic::{EdgeTraffic, Traffic};

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use laban_wire::compatibility::{BrokenEvent, broken_events};
 use laban_wire::contract::{self, Contract};
-use laban_wire::error_chain;
 use laban_wire::metadata::{WIRE, WIRE_VERSION};
+use laban_wire::{EventType, error_chain};
 use serde::{Deserialize, Serialize};
 
 use super::patience::{Patience, Trouble, ask};
@@ -71,6 +71,7 @@ async fn compare_and_set(contract: &Contract, context: &Context, config: &Config
         match written {
             Ok(ack) => {
                 tracing::info!(%service, revision = ack.sequence, "contract registered");
+                found.contract.iter().for_each(|before| tell_of_left(before, contract));
                 return Ok(());
             }
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
@@ -174,6 +175,35 @@ fn same(registered: &Contract, contract: &Contract) -> bool {
     Contract { laban, ..registered.clone() } == *contract
 }
 
+/// A consumer outlives its handler, for an older release may still be at work; then somebody has to take it away.
+fn tell_of_left(before: &Contract, contract: &Contract) {
+    for (handler, event) in left(before, contract) {
+        let service = &contract.service;
+        let event = event.map(|event| format!(" --event {event}")).unwrap_or_default();
+        tracing::warn!(
+            %service, handler,
+            "a reaction of the contract before is gone; its consumer stays, and flows wait for it. Once no instance of that \
+             release runs: `laban retire {service} {handler}{event}`"
+        );
+    }
+}
+
+/// What only the contract before has: handlers, and events of handlers that are still there.
+fn left<'b>(before: &'b Contract, contract: &Contract) -> Vec<(&'b str, Option<&'b EventType>)> {
+    let mut left = Vec::new();
+    for handler in &before.handlers {
+        let name = handler.name.as_str();
+        match contract.handlers.iter().find(|now| now.name == name) {
+            None => left.push((name, None)),
+            Some(now) => {
+                let gone = handler.consumes.iter().filter(|event| !now.consumes.contains(event));
+                left.extend(gone.map(|event| (name, Some(event))));
+            }
+        }
+    }
+    left
+}
+
 fn check(registered: &Contract, contract: &Contract, allowed: &AllowBreaking) -> Result<(), Trouble> {
     let (allowed, refused): (Vec<_>, Vec<_>) =
         broken_events(registered, contract).into_iter().partition(|broken| allowed.allows(&broken.event));
@@ -217,5 +247,20 @@ mod tests {
         assert!(same(&contract, &newer));
         let other = Contract { begins: vec!["payment.made".parse().unwrap()], ..newer.clone() };
         assert!(!same(&newer, &other));
+    }
+
+    #[test]
+    fn handlers_that_are_gone_are_named_and_events_of_those_that_are_not() {
+        let contract = |handlers: &str| -> Contract {
+            let json = format!(r#"{{"service": "payment", "events": [], "handlers": [{handlers}]}}"#);
+            serde_json::from_str(&json).unwrap()
+        };
+        let charge = r#"{"name": "charge", "consumes": ["order.placed", "order.amended"]}"#;
+        let file = r#"{"name": "file", "consumes": ["order.completed", "order.cancelled"]}"#;
+        let before = contract(&format!("{charge}, {file}"));
+        assert_eq!(left(&before, &before), []);
+        let after = contract(r#"{"name": "charge", "consumes": ["order.placed", "order.revoked"]}"#);
+        let amended = "order.amended".parse().unwrap();
+        assert_eq!(left(&before, &after), [("charge", Some(&amended)), ("file", None)]);
     }
 }

@@ -1,7 +1,7 @@
 //! Older versions of an event, made the newest before a handler sees them.
 
 use async_nats::HeaderMap;
-use laban::{BoxError, Event, EventId, Flow, FlowState, Record};
+use laban::{BoxError, Event, EventId, Flow, FlowState, Handler as _, Record, Retry};
 use laban_wire::{Dead, DeadReason, HEADER, Meta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -165,4 +165,59 @@ async fn flow_state_is_of_the_newest_versions_too() {
         let dispatched: Dispatched = serde_json::from_slice(&records[1].payload).unwrap();
         assert_eq!(dispatched.worth_cents, worth, "{flow}");
     }
+}
+
+/// What a release before this one concludes, which knows only the first version of its own event.
+#[derive(Default)]
+struct WorthBefore(bool);
+
+impl FlowState for WorthBefore {
+    fn apply(&mut self, record: &Record) -> Result<(), BoxError> {
+        self.0 |= record.emitted::<Dispatched1>()?.is_some();
+        Ok(())
+    }
+}
+
+async fn dispatch_before(reserved: StockReserved, sent: Flow<WorthBefore>) -> Option<Dispatched1> {
+    (!sent.0.0).then_some(Dispatched1 { order_id: reserved.order_id })
+}
+
+/// The same, which asks only whether there was one.
+#[derive(Default)]
+struct SentBefore(bool);
+
+impl FlowState for SentBefore {
+    fn apply(&mut self, record: &Record) -> Result<(), BoxError> {
+        self.0 |= record.has_emitted::<Dispatched1>();
+        Ok(())
+    }
+}
+
+async fn dispatch_once(reserved: StockReserved, sent: Flow<SentBefore>) -> Option<Dispatched1> {
+    (!sent.0.0).then_some(Dispatched1 { order_id: reserved.order_id })
+}
+
+/// Why two releases may not stand side by side when the newer one emits another version of what the older one reads back.
+#[tokio::test]
+async fn an_older_release_cannot_read_back_a_newer_version_and_can_tell_that_it_is_there() {
+    let bench = Bench::start().await;
+    let _inventory = bench.home::<StockReserved>("inventory").await;
+    let older = bench.service("shipping").on(dispatch_before.retry(Retry::never())).on(dispatch_once);
+    let _shipping = older.start().await.unwrap();
+    let newer = serde_json::json!({"order_id": "4711", "worth_cents": 5});
+    publish(&bench, "shipping.dispatched", Some(2), "4711", newer).await;
+    bench.publish(&StockReserved { order_id: "4711".to_owned() }, EventId::root()).await;
+    let records = bench.until_records("shipping", "4711", 3).await;
+    let of = |handler: &str| {
+        let by = |record: &&laban_wire::Message| {
+            record.meta.reaction.as_ref().is_some_and(|reaction| &*reaction.handler == handler)
+        };
+        records.iter().find(by).unwrap()
+    };
+    let dead = of("dispatch_before");
+    assert_eq!(dead.subject.event_type.as_str(), "shipping._dead");
+    let dead: Dead = serde_json::from_slice(&dead.payload).unwrap();
+    assert_eq!(dead.reason, DeadReason::Exhausted, "it is tried again before, where the handler is");
+    assert!(dead.error.contains("shipping.dispatched is of version 2"), "{}", dead.error);
+    assert_eq!(of("dispatch_once").subject.event_type.as_str(), "shipping._handled");
 }
