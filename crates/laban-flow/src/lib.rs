@@ -21,6 +21,7 @@ mod reactions;
 mod read;
 mod records;
 pub mod replay;
+pub mod sizing;
 mod standing;
 mod state;
 mod step;
