@@ -5,6 +5,7 @@ mod case;
 pub mod check;
 mod clock;
 pub mod dead;
+pub mod doctor;
 mod error;
 mod flow;
 mod html;
