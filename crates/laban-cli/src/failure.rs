@@ -7,8 +7,8 @@ use crate::terminal;
 /// Shown by `--help`; keep it true.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found; `replay shadow`: every outcome is identical
-  1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found;
+  0  done; `flow show`: the flow was found, whatever its state; `check`: nothing was found; `doctor`: nothing is wrong; `replay shadow`: every outcome is identical
+  1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`, `doctor`: something was found;
      `dead`: there is no such dead letter, one was settled before, or one that was waited for has failed again;
      `replay run`: ended early, or something is newly dead, refused or unanswered; with --force: nothing selected has taken effect;
      `replay shadow`: an outcome is another
@@ -24,7 +24,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// The broker cannot be reached, or did not answer in full.
     Broker(String),
-    /// `check` or `replay shadow` found something, and has said so.
+    /// `check`, `doctor` or `replay shadow` found something, and has said so.
     Found,
 }
 

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod allow;
 mod ask;
 mod check;
 mod connection;
 mod contracts;
 mod dead;
 mod dev;
+mod doctor;
 mod failure;
 mod fenced;
 mod flow;
@@ -43,6 +45,8 @@ enum Command {
     Map(map::Args),
     #[command(after_help = failure::EXIT_CODES)]
     Check(check::Args),
+    #[command(after_help = failure::EXIT_CODES)]
+    Doctor(doctor::Args),
     Dead(dead::Args),
     Replay(replay::Args),
     #[command(after_help = failure::EXIT_CODES)]
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
             Command::Flow(args) => flow::run(args, &cli.connection).await,
             Command::Map(args) => map::run(args, &cli.connection).await,
             Command::Check(args) => check::run(args, &cli.connection).await,
+            Command::Doctor(args) => doctor::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
             Command::Metrics(args) => metrics::run(args, &cli.connection).await,

@@ -8,6 +8,7 @@ fn help_documents_the_exit_codes() -> Outcome {
         &["flow", "show", "--help"],
         &["map", "--help"],
         &["check", "--help"],
+        &["doctor", "--help"],
         &["replay", "view", "--help"],
         &["dead", "list", "--help"],
         &["dead", "redrive", "--help"],
