@@ -14,7 +14,7 @@ async fn a_service_without_an_instance_is_found_with_what_waits_for_it() -> Outc
     let examined = rig.examine().await;
     assert_eq!(named(&examined), ["warning: absent-service payment"]);
     let told = told(&examined, "absent-service payment");
-    assert!(told.contains("ORDER/payment_charge_order_placed: 1 event wait"), "{told}");
+    assert!(told.contains("ORDER/payment_charge_order_placed: 1 event waits"), "{told}");
     // One that may not announce itself is known by what it pulls.
     let stream = rig.js.get_stream("PAYMENT").await?;
     let consumer = stream.get_consumer::<pull::Config>("payment__redrive").await?;

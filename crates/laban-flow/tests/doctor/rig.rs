@@ -1,6 +1,6 @@
 //! A mesh of two services: `order` begins flows, `payment` charges for them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer, stream};
@@ -140,7 +140,8 @@ impl Rig {
         let mut all = Vec::new();
         let streams: Vec<stream::Info> = self.js.streams().try_collect().await?;
         for info in streams {
-            all.push(format!("{:?} {:?}", info.config, info.state));
+            let said: BTreeMap<_, _> = info.config.metadata.iter().collect();
+            all.push(format!("{} {said:?} {:?}", info.config.name, info.state));
             let consumers = self.js.get_stream(&info.config.name).await?.consumers().try_collect::<Vec<_>>();
             all.extend(consumers.await?.iter().map(|info| format!("{} {:?}", info.name, info.delivered)));
         }
@@ -158,6 +159,11 @@ pub(crate) async fn examine_at(url: &str, monitored: Vec<Monitored>, options: Op
             heard.note(&event);
             async {}
         });
+        // The client takes no user from an address.
+        let noting = match url.split_once("d:d@") {
+            Some(_) => noting.user_and_password("d".to_owned(), "d".to_owned()),
+            None => noting,
+        };
         noting.connect(url.split(',').collect::<Vec<_>>()).await.unwrap()
     };
     let client = connect().await;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::seen::{Seen, Watched};
 use super::super::{Finding, Kind, Options, Severity};
-use super::{age, count};
+use super::{age, count, wait};
 
 /// Fewer that wait are no lag: as in the alert `LabanLagGrowing`.
 const LAG: u64 = 100;
@@ -63,7 +63,7 @@ fn full(consumer: &Watched, found: &mut Vec<Finding>) {
         severity,
         Kind::PendingFull,
         consumer.subject(),
-        format!("{} of at most {most} are delivered and not acknowledged: {then}", count(pending, "event")),
+        format!("delivered and not acknowledged: {} of at most {most}; {then}", count(pending, "event")),
         "most of them wait for another attempt: see why they fail (`last_error` in `nats micro stats`, `laban flow list`)",
     ));
 }
@@ -78,8 +78,8 @@ fn nobody(consumer: &Watched, options: &Options, found: &mut Vec<Finding>) {
         Kind::NobodyAsks,
         consumer.subject(),
         format!(
-            "{} wait, and nobody has asked for {}: the service has instances, and they do not pull",
-            count(consumer.last().num_pending, "event"),
+            "{}, and nobody asked within {}: the service has instances, and they do not pull",
+            wait(consumer.last().num_pending, "event"),
             age(options.watch_for)
         ),
         "do they run the build that has this handler? If it was taken out, delete the consumer; else see their logs",
@@ -96,7 +96,7 @@ fn again(consumer: &Watched, found: &mut Vec<Finding>) {
         if many { Severity::Warning } else { Severity::Note },
         Kind::Redeliveries,
         consumer.subject(),
-        format!("{} in hand are there for the second time, or more", count(now as u64, "event")),
+        format!("in hand for the second time, or more: {}", count(now as u64, "event")),
         match many {
             true => "attempts fail, or processes die: `nats micro stats` has the last error, `laban flow list --state running` \
                      the flows",
@@ -105,7 +105,8 @@ fn again(consumer: &Watched, found: &mut Vec<Finding>) {
     ));
 }
 
-/// Neither delivered again nor acknowledged, for longer than any attempt and any pause may take.
+/// Neither acknowledged nor delivered again, and no sign of life (`+WPI` counts as activity), for longer than any attempt and
+/// any pause may take.
 fn silent(seen: &Seen, consumer: &Watched, options: &Options, found: &mut Vec<Finding>) {
     let (first, last) = (&consumer.first, consumer.last());
     if first.num_ack_pending == 0 || last.num_ack_pending == 0 || consumer.moves() {
@@ -122,12 +123,11 @@ fn silent(seen: &Seen, consumer: &Watched, options: &Options, found: &mut Vec<Fi
         Kind::Unacknowledged,
         consumer.subject(),
         format!(
-            "{} are delivered and not acknowledged, and nothing has come of them for {}",
-            count(last.num_ack_pending as u64, "event"),
-            age(quiet)
+            "delivered and not acknowledged, with nothing come of it for {}: {}",
+            age(quiet),
+            count(last.num_ack_pending as u64, "event")
         ),
-        "the handler hangs, or somebody else has read from this consumer: restart its instances, and what is in hand is \
-         delivered again after its `ack_wait`",
+        "its instances hang, or somebody else has read from this consumer: restart them, and what is in hand is delivered again",
     ));
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::seen::{Left, Seen};
 use super::super::{Finding, Kind, Severity};
-use super::count;
+use super::{count, wait};
 
 pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     let Left { letters, more_letters, overdue, more_flows, .. } = &seen.left;
@@ -24,10 +24,7 @@ pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
             Severity::Warning,
             Kind::StuckFlows,
             format!("{service}/{handler}"),
-            format!("{}{} for it, and it is overdue", least(more_flows), match flows {
-                1 => "1 flow waits".to_owned(),
-                many => format!("{many} flows wait"),
-            }),
+            format!("{}{} for it, and it is overdue", least(more_flows), wait(*flows, "flow")),
             "`laban flow list --state stuck` names them, and what the broker knows of the step that is missing",
         ));
     }

@@ -12,6 +12,8 @@ mod room;
 mod servers;
 mod spans;
 mod sync;
+#[cfg(test)]
+mod testing;
 
 use super::seen::Seen;
 use super::{Finding, Options};
@@ -46,6 +48,11 @@ fn release(version: &str) -> Option<(u64, u64, u64)> {
 /// `1 event`, `2 events`.
 fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `1 event waits`, `2 events wait`.
+fn wait(number: u64, what: &str) -> String {
+    format!("{} wait{}", count(number, what), if number == 1 { "s" } else { "" })
 }
 
 /// Bytes in the unit that reads best.

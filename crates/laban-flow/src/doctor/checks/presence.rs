@@ -4,7 +4,7 @@ use laban_wire::contract::Contract;
 
 use super::super::seen::{Role, Seen, Watched};
 use super::super::{Finding, Kind, Severity};
-use super::count;
+use super::{count, wait};
 use crate::map::Known;
 
 pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
@@ -49,10 +49,7 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
     }
     let waiting = seen.consumers_of(service).filter(|consumer| consumer.last().num_pending > 0);
     let details: Vec<_> = waiting
-        .map(|consumer| {
-            let pending = count(consumer.last().num_pending, "event");
-            format!("{}: {pending} wait", consumer.subject())
-        })
+        .map(|consumer| format!("{}: {}", consumer.subject(), wait(consumer.last().num_pending, "event")))
         .collect();
     let what = match details.is_empty() {
         true => "no instance of it is there; nothing waits for it yet",
@@ -76,7 +73,7 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
 fn orphaned(seen: &Seen, service: &str, consumer: &Watched, found: &mut Vec<Finding>) {
     let Some(why) = orphan(seen, service, consumer) else { return };
     let pending = consumer.last().num_pending;
-    let waits = if pending > 0 { format!("; {} wait there", count(pending, "event")) } else { String::new() };
+    let waits = if pending > 0 { format!("; {} there", wait(pending, "event")) } else { String::new() };
     let (stream, name) = (&consumer.first.stream_name, &consumer.first.name);
     found.push(Finding::new(
         Severity::Warning,
@@ -153,7 +150,7 @@ fn foreign(consumer: &Watched, found: &mut Vec<Finding>) {
         Severity::Note,
         Kind::ForeignConsumer,
         consumer.subject(),
-        format!("a consumer that is no service's; {} wait for it", count(pending, "event")),
+        format!("a consumer that is no service's; {} there", wait(pending, "event")),
         "nothing, if somebody knows it",
     ));
 }

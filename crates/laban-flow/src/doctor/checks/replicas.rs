@@ -6,6 +6,9 @@ use super::super::seen::{No, Role, Seen, Silent, Stream};
 use super::super::{Finding, Kind, Severity};
 use super::age;
 
+/// What the broker says where JetStream's own group has no leader.
+const UNAVAILABLE: u64 = 10008;
+
 pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     no_leader(seen, found);
     for stream in seen.streams.iter().filter(|stream| stream.is_ours()) {
@@ -30,8 +33,11 @@ fn no_leader(seen: &Seen, found: &mut Vec<Finding>) {
     let mut add = |subject: String, what: &str| {
         found.push(Finding::new(Severity::Error, Kind::NoLeader, subject, what, fix));
     };
-    if let Some(No::Silent { .. }) = &seen.jetstream {
-        add("cluster".to_owned(), "JetStream does not answer: its own group has no leader");
+    match &seen.jetstream {
+        Some(No::Silent { .. } | No::Said { code: UNAVAILABLE, .. }) => {
+            add("cluster".to_owned(), "JetStream is not available: its own group has no leader");
+        }
+        _ => {}
     }
     for silent in &seen.silent {
         match silent {

@@ -157,7 +157,51 @@ fn is_on(stream: &Stream, server: &Server) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::seen::Store;
+    use super::super::testing;
     use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    /// What is found of a stream of 30 days that is this old, on a server that may store 10 GiB and use 1 GiB of memory.
+    fn after(age: time::Duration, bytes: u64, subjects: u64) -> Vec<Finding> {
+        let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
+        let first = (now - age).format(&time::format_description::well_known::Rfc3339).unwrap();
+        let config = serde_json::json!({"max_age": 30 * 86_400 * 1_000_000_000_u64});
+        let state = serde_json::json!({"messages": 1_000, "bytes": bytes, "num_subjects": subjects});
+        let store = Store { storage: (bytes, 10 * GIB), memory: (0, GIB), ..Store::default() };
+        let seen = Seen {
+            streams: vec![testing::home("ORDER", &first, &config, &state)],
+            servers: vec![testing::server("2.15.1", store)],
+            now: Some(now),
+            ..Seen::default()
+        };
+        let mut found = Vec::new();
+        check(&seen, &mut found);
+        found
+    }
+
+    #[test]
+    fn a_retention_that_will_not_fit_is_found_before_it_is_full() {
+        let day = time::Duration::DAY;
+        // A tenth of its time: ten times as much when it is full.
+        let found = after(3 * day, GIB, 100);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].kind, found[0].severity), (Kind::CostlyRetention, Severity::Warning));
+        assert!(found[0].what.contains("come to 10.0 GiB on disk, and it may store 10.0 GiB"), "{found:?}");
+        assert_eq!(found[0].details, ["ORDER: 1.0 GiB now, 10.0 GiB when its 30.0 days are full"]);
+        // Half of that does fit.
+        assert_eq!(after(6 * day, GIB, 100), []);
+        // 435 bytes for each of 250,000 subjects, ten times.
+        let found = after(3 * day, 1_000, 250_000);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].what.contains("1.0 GiB of memory for their subjects"), "{found:?}");
+        // Of a young stream nobody knows the rate.
+        assert_eq!(after(time::Duration::MINUTE, GIB, 100), []);
+        // What is full already is told of as that.
+        let found = after(3 * day, 9 * GIB, 100);
+        assert_eq!(found.iter().map(|one| one.kind).collect::<Vec<_>>(), [Kind::StorageFilling]);
+    }
 
     #[test]
     fn nothing_is_near_a_limit_that_is_none() {

@@ -77,3 +77,49 @@ fn is_kept_by(stream: &Stream, server: &Server) -> bool {
             cluster.leader.as_deref().is_some_and(of) || cluster.replicas.iter().any(|peer| of(&peer.name))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::seen::Store;
+    use super::super::testing;
+    use super::*;
+
+    fn found(version: &str, sync_always: bool, replicas: u64) -> Vec<(Severity, String)> {
+        let store = Store { sync_always, sync_interval: 120_000_000_000, ..Store::default() };
+        let config = json!({"num_replicas": replicas});
+        let seen = Seen {
+            streams: vec![testing::home("ORDER", "2026-11-27T00:00:00Z", &config, &json!({}))],
+            servers: vec![testing::server(version, store)],
+            ..Seen::default()
+        };
+        let mut found = Vec::new();
+        check(&seen, &mut found);
+        found.into_iter().map(|one| (one.severity, one.what)).collect()
+    }
+
+    #[test]
+    fn replicas_make_it_less_grave_and_an_old_server_has_a_hole() {
+        assert_eq!(found("2.15.1", true, 1), []);
+        let lax = found("2.15.1", false, 1);
+        assert!(lax[0].0 == Severity::Warning && lax[0].1.contains("every 2.0 min"), "{lax:?}");
+        assert_eq!(found("2.15.1", false, 3)[0].0, Severity::Note);
+        let hole = found("2.15.0", true, 1);
+        assert!(hole[0].0 == Severity::Warning && hole[0].1.contains("has a hole"), "{hole:?}");
+        assert_eq!(found("2.15.0", true, 3)[0].0, Severity::Note);
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_has_no_disk_to_be_late_on() {
+        let config = json!({"storage": "memory"});
+        let seen = Seen {
+            streams: vec![testing::home("ORDER", "2026-11-27T00:00:00Z", &config, &json!({}))],
+            servers: vec![testing::server("2.15.1", Store::default())],
+            ..Seen::default()
+        };
+        let mut found = Vec::new();
+        check(&seen, &mut found);
+        assert_eq!(found, []);
+    }
+}

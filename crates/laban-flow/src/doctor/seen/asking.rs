@@ -145,13 +145,17 @@ impl Asking<'_> {
     pub(super) async fn everybody(
         &self,
         subject: &str,
+        body: &'static str,
         within: Duration,
     ) -> Result<(Instant, Vec<Answer>), No> {
         let other = |e: &(dyn std::error::Error + 'static)| No::Other { text: error_chain(e) };
         let inbox = self.client.new_inbox();
         let mut heard = self.client.subscribe(inbox.clone()).await.map_err(|e| other(&e))?;
         let asked = Instant::now();
-        self.client.publish_with_reply(subject.to_owned(), inbox, "".into()).await.map_err(|e| other(&e))?;
+        self.client
+            .publish_with_reply(subject.to_owned(), inbox, body.into())
+            .await
+            .map_err(|e| other(&e))?;
         let listening = async {
             let mut answers = Vec::new();
             let end = tokio::time::Instant::now() + within;

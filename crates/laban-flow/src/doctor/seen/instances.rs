@@ -60,7 +60,7 @@ pub(super) async fn ask(
     reference: Reference,
     within: Duration,
 ) -> Result<Vec<Instance>, No> {
-    let (asked, answers) = match asking.everybody(EVERYBODY, within).await {
+    let (asked, answers) = match asking.everybody(EVERYBODY, "", within).await {
         Err(No::Nobody { .. }) => return Ok(Vec::new()),
         other => other?,
     };

@@ -25,7 +25,7 @@ pub(super) use self::instances::Instance;
 pub(super) use self::left::Left;
 pub use self::refusals::Refusals;
 pub use self::servers::Monitored;
-pub(super) use self::servers::Server;
+pub(super) use self::servers::{Server, Store};
 pub(super) use self::streams::{Role, Silent, Stream, Watched};
 use super::{Options, Unseen};
 use crate::{Map, Mesh};
@@ -120,7 +120,9 @@ pub(super) async fn look(
     );
     // Who may not ask for the one may be allowed the other.
     seen.jetstream = match (&account, &listed) {
-        (Err(no), Err(_)) if !matches!(no, No::Refused { .. }) => Some(no.clone()),
+        (Err(one), Err(other)) => {
+            [one, other].into_iter().find(|no| !matches!(no, No::Refused { .. })).cloned()
+        }
         _ => None,
     };
     seen.account = seen.unseen("the limits of the account", account);
@@ -157,7 +159,8 @@ pub(super) async fn look(
         listed.items.into_iter().for_each(|info| seen.again(info));
     }
     if let Some(mesh) = mesh {
-        seen.now = mesh.now;
+        // Now, and not when the first look began.
+        seen.now = mesh.clock.and_then(|clock| clock.now());
         seen.map = mesh.map;
         seen.left = mesh.left;
         seen.unseen.extend(mesh.unseen);
@@ -179,7 +182,8 @@ impl Seen {
 /// What needs the whole mesh.
 #[derive(Default)]
 struct Joined {
-    now: Option<OffsetDateTime>,
+    /// Who knows the broker's time.
+    clock: Option<Mesh>,
     map: Option<Map>,
     left: Left,
     unseen: Vec<Unseen>,
@@ -200,7 +204,6 @@ async fn mesh(asking: &Asking<'_>, reader: &FlowReader, options: &Options) -> Jo
             return joined;
         }
     };
-    joined.now = mesh.now();
     let needs = ["$JS.API.STREAM.MSG.GET.KV_"];
     match asking.unless_refused(&needs, Map::discover(asking.client, reader)).await {
         Ok(Ok(map)) => joined.map = Some(map),
@@ -212,6 +215,7 @@ async fn mesh(asking: &Asking<'_>, reader: &FlowReader, options: &Options) -> Jo
     let (left, unseen) = left::look(asking, reader, &mesh, options).await;
     joined.left = left;
     joined.unseen.extend(unseen);
+    joined.clock = Some(mesh);
     joined
 }
 

@@ -11,6 +11,8 @@ use super::clocks::{Reference, Sample};
 
 /// Every server answers this for the account that asks. It says its version and the time; no system account is needed.
 const EVERY_SERVER: &str = "$SYS.REQ.ACCOUNT.PING.STATZ";
+/// Otherwise only those answer that have a client of the account.
+const OTHERS_TOO: &str = r#"{"include_unused":true}"#;
 
 /// What the monitoring of a server said, at `/healthz` and `/varz`.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ pub(super) async fn ask(
     reference: Reference,
     within: Duration,
 ) -> Result<Vec<Server>, No> {
-    let (asked, answers) = asking.everybody(EVERY_SERVER, within).await?;
+    let (asked, answers) = asking.everybody(EVERY_SERVER, OTHERS_TOO, within).await?;
     let servers = answers.iter().filter_map(|answer| {
         let Said { server } = serde_json::from_slice(&answer.message.payload).ok()?;
         let clock = server.time.map(|said| reference.sample(said, asked, answer.heard));
