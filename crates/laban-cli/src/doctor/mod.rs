@@ -55,6 +55,11 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     let monitored = brokers::ask(&args.brokers).await;
     let mut examined = examine(&client, &reader, monitored, &refusals, &options).await;
     progress.finish_and_clear();
+    if examined.looked_at.services == 0 && examined.findings.is_empty() {
+        terminal::say(
+            "laban: warning: no service is known there: is this the right broker, and the right account?",
+        );
+    }
     let covers = |allow: &Allow<Kind>, finding: &Finding| allow.covers(&finding.kind, &finding.subject);
     let unused = |allow: &&Allow<Kind>| !examined.findings.iter().any(|finding| covers(allow, finding));
     for unused in args.allow.iter().filter(unused) {

@@ -109,6 +109,18 @@ async fn a_server_that_does_not_answer_its_monitoring_is_found() -> Outcome {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_broker_without_services_is_told_of() -> Outcome {
+    let broker = Broker::start().await?;
+    let (code, out, err) = doctor(&["--server", &broker.url()])?;
+    assert_eq!(code, Some(0), "{out}");
+    assert_eq!(
+        err,
+        "laban: warning: no service is known there: is this the right broker, and the right account?\n"
+    );
+    Ok(())
+}
+
 #[test]
 fn no_broker_is_exit_code_3_and_what_cannot_be_used_2() -> Outcome {
     let (code, out, err) = doctor(&["--server", "nats://127.0.0.1:1"])?;

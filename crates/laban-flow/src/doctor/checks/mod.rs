@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn figures_are_short() {
-        assert_eq!([bytes(12), bytes(435_000_000), bytes(3 << 30)], ["12 B", "414.9 MiB", "3.0 GiB"]);
+        assert_eq!([bytes(12), bytes(435_000_000), bytes(3 << 30)], ["12 B", "414.8 MiB", "3.0 GiB"]);
         let of = |seconds| age(std::time::Duration::from_secs(seconds));
         assert_eq!([of(2), of(90), of(7_200), of(2_592_000)], ["2.0 s", "1.5 min", "2.0 h", "30.0 days"]);
     }

@@ -35,7 +35,7 @@ pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
                 "cluster",
                 format!("its servers are of {} versions", versions.len()),
                 format!(
-                    "bring them all to {newest}: a stream has the features of the oldest server that leads it"
+                    "bring them all to {newest}: until then it depends on who leads a stream what can be done with it"
                 ),
             )
             .with(details),

@@ -25,7 +25,9 @@ pub(super) use self::instances::Instance;
 pub(super) use self::left::Left;
 pub use self::refusals::Refusals;
 pub use self::servers::Monitored;
-pub(super) use self::servers::{Server, Store};
+pub(super) use self::servers::Server;
+#[cfg(test)]
+pub(super) use self::servers::Store;
 pub(super) use self::streams::{Role, Silent, Stream, Watched};
 use super::{Options, Unseen};
 use crate::{Map, Mesh};
