@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod dead;
 mod deadlines;
+mod doctor;
 mod flows;
 mod foreign;
 mod header_blocks;

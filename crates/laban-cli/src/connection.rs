@@ -1,3 +1,4 @@
+use laban_flow::doctor::Refusals;
 use laban_wire::{ConnectError, ConnectSettings, FlowReader};
 
 use crate::Failure;
@@ -33,6 +34,17 @@ impl Connection {
         let settings = self.settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         let options = settings.options().await?;
         settings.connect(options).await
+    }
+
+    /// Connects, once; what the broker refuses is noted.
+    pub(crate) async fn connect_noting(&self, refusals: &Refusals) -> Result<async_nats::Client, Failure> {
+        let settings = self.settings(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        let refusals = refusals.clone();
+        let options = settings.options().await?.event_callback(move |event| {
+            refusals.note(&event);
+            async {}
+        });
+        Ok(settings.connect(options).await?)
     }
 
     /// A reader whose batched reads go over a connection of their own, so that no message can stop it.

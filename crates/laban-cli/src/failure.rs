@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// The broker cannot be reached, or did not answer in full.
     Broker(String),
-    /// `check` or `replay shadow` found something, and has said so.
+    /// `check`, `doctor` or `replay shadow` found something, and has said so.
     Found,
 }
 

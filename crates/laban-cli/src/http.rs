@@ -18,7 +18,10 @@ pub(crate) async fn get(url: &str, patience: Duration, largest: usize) -> Result
         match answer.status().as_u16() {
             404 => return Ok(None),
             200 => {}
-            status => return Err(format!("it answers {status}")),
+            status => {
+                let said = answer.chunk().await.ok().flatten().unwrap_or_default();
+                return Err(format!("it answers {status} {}", first_words(&said)).trim_end().to_owned());
+            }
         }
         let mut body = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(|e| error_chain(&e))? {
@@ -32,4 +35,9 @@ pub(crate) async fn get(url: &str, patience: Duration, largest: usize) -> Result
     tokio::time::timeout(patience, asking)
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
+}
+
+/// Enough of a text to tell what it is about, on one line.
+fn first_words(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

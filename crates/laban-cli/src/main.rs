@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod allow;
 mod ask;
 mod check;
 mod connection;
 mod contracts;
 mod dead;
 mod dev;
+mod doctor;
 mod failure;
 mod fenced;
 mod flow;
@@ -41,6 +43,7 @@ enum Command {
     Flow(flow::Args),
     Map(map::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Dead(dead::Args),
     Replay(replay::Args),
     Retire(retire::Args),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
             Command::Flow(args) => flow::run(args, &cli.connection).await,
             Command::Map(args) => map::run(args, &cli.connection).await,
             Command::Check(args) => check::run(args, &cli.connection).await,
+            Command::Doctor(args) => doctor::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
             Command::Retire(args) => retire::run(args, &cli.connection).await,

@@ -9,11 +9,13 @@ mod error_chain;
 mod escape;
 mod event_id;
 mod event_type;
+mod fingerprint;
 mod flow_id;
 mod message;
 mod meta;
 pub mod metadata;
 mod millis;
+mod presence;
 mod read;
 mod record;
 mod replay;
@@ -29,10 +31,12 @@ pub use error_chain::error_chain;
 pub use escape::percent_decoded;
 pub use event_id::EventId;
 pub use event_type::{EventType, InvalidName, ServiceName};
+pub use fingerprint::contract_fingerprint;
 pub use flow_id::{FlowId, InvalidFlowId};
 pub use message::{InvalidMessage, Message, Stored};
 pub use meta::{HEADER, Meta, Reaction};
 pub use millis::Millis;
+pub use presence::{InstanceData, SpanTotals};
 pub use read::{FlowReader, ReadError};
 pub use record::{
     Again, Asked, DEAD, DISCARDED, Dead, DeadInput, DeadReason, Discarded, HANDLED, Handled, Payload,

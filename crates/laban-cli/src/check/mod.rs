@@ -1,17 +1,16 @@
 //! `laban check`: what is wrong with a choreography.
 
-mod allow;
 mod report;
 mod sarif;
 
 use std::path::PathBuf;
 
 use laban_flow::Map;
-use laban_flow::check::{Finding, check, sample, sort};
+use laban_flow::check::{Finding, Kind, check, sample, sort};
 use laban_flow::map::{Known, Member};
 
+use crate::allow::Allow;
 use crate::{Connection, Failure, contracts, terminal};
-use allow::Allow;
 
 /// What `--help` says of them.
 const EXIT_CODES: &str = "\
@@ -38,7 +37,7 @@ pub(crate) struct Args {
     against_registered: bool,
     /// Accept a finding: its name, or its name and what it is about, such as unconsumed-event:order.archived
     #[arg(long, value_name = "NAME[:SUBJECT]")]
-    allow: Vec<Allow>,
+    allow: Vec<Allow<Kind>>,
     /// Print JSON
     #[arg(long, conflicts_with = "sarif")]
     json: bool,
@@ -62,11 +61,12 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     for problem in &map.problems {
         terminal::say(&format!("laban: warning: {problem}; it was not looked at"));
     }
-    for unused in args.allow.iter().filter(|allow| !found.iter().any(|finding| allow.covers(finding))) {
+    let covers = |allow: &Allow<Kind>, finding: &Finding| allow.covers(&finding.kind, &finding.subject);
+    for unused in args.allow.iter().filter(|allow| !found.iter().any(|finding| covers(allow, finding))) {
         terminal::say(&format!("laban: warning: --allow {unused} covers nothing that was found"));
     }
     let (allowed, found) =
-        found.into_iter().partition(|finding| args.allow.iter().any(|allow| allow.covers(finding)));
+        found.into_iter().partition(|finding| args.allow.iter().any(|allow| covers(allow, finding)));
     let outcome = Outcome { map, found, allowed };
     terminal::print(&if args.json {
         report::json(&outcome)?

@@ -4,6 +4,7 @@
 mod check;
 mod dead;
 mod dev;
+mod doctor;
 mod flow_forms;
 mod flow_list;
 mod flow_show;

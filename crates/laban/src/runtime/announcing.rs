@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use async_nats::{Client, Message, Subject};
 use futures_util::stream::{SelectAll, Stream, StreamExt as _, select_all};
-use laban_wire::ServiceName;
+use laban_wire::contract::Contract;
 use laban_wire::metadata::{EVENT, HANDLER, SERVICE, WIRE, WIRE_VERSION};
+use laban_wire::{InstanceData, ServiceName, SpanTotals, contract_fingerprint};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,7 +19,7 @@ use super::commit::Pause;
 use super::consumers::Position;
 use super::handling::Handling;
 use super::link::Link;
-use crate::telemetry::Tally;
+use crate::telemetry::{SpanCounts, Tally};
 
 /// One instance, as it answers.
 pub(crate) struct Announcing {
@@ -27,6 +28,9 @@ pub(crate) struct Announcing {
     /// Of this instance.
     id: String,
     started: String,
+    /// The fingerprint of its contract.
+    contract: Option<String>,
+    spans: Arc<SpanCounts>,
     endpoints: Vec<Listed>,
 }
 
@@ -94,12 +98,19 @@ impl Question {
 }
 
 impl Announcing {
-    pub(crate) fn of(service: &ServiceName, version: &str, endpoints: Vec<Listed>) -> Self {
+    pub(crate) fn of(
+        contract: &Contract,
+        version: &str,
+        spans: Arc<SpanCounts>,
+        endpoints: Vec<Listed>,
+    ) -> Self {
         Self {
-            service: service.clone(),
+            service: contract.service.clone(),
             version: version.to_owned(),
             id: uuid::Uuid::now_v7().simple().to_string(),
             started: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            contract: serde_json::to_value(contract).ok().as_ref().map(contract_fingerprint),
+            spans,
             endpoints,
         }
     }
@@ -151,13 +162,13 @@ impl Announcing {
     }
 
     async fn reply(&self, client: &Client, to: Subject, question: Question) {
-        let answer = self.answer_to(question).to_string();
+        let answer = self.answer_to(question, client).to_string();
         if let Err(error) = client.publish(to, answer.into()).await {
             tracing::debug!(service = %self.service, %error, "an answer about this service was not sent");
         }
     }
 
-    fn answer_to(&self, question: Question) -> Value {
+    fn answer_to(&self, question: Question, client: &Client) -> Value {
         let mut answer = json!({
             "name": self.service,
             "id": self.id,
@@ -177,8 +188,23 @@ impl Announcing {
                 answer["type"] = "io.nats.micro.v1.stats_response".into();
                 answer["started"] = self.started.clone().into();
                 answer["endpoints"] = endpoints(Listed::stats).into();
+                answer["data"] = json!(self.data(client));
             }
         }
         answer
+    }
+
+    fn data(&self, client: &Client) -> InstanceData {
+        InstanceData {
+            now: Some(OffsetDateTime::now_utc()),
+            ip: Some(client.server_info().client_ip).filter(|ip| !ip.is_empty()),
+            pid: Some(std::process::id()),
+            contract: self.contract.clone(),
+            spans: Some(SpanTotals {
+                exported: self.spans.exported(),
+                queue_full: self.spans.queue_full(),
+                export_failed: self.spans.export_failed(),
+            }),
+        }
     }
 }

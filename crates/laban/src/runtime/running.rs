@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use laban_wire::contract::Contract;
 use laban_wire::{EventType, REDRIVE, error_chain, home_stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,7 @@ use crate::config::Config;
 use crate::definition::Definition;
 use crate::handler::panic_text;
 use crate::service::Blueprint;
-use crate::telemetry::{HandlerSpans, Health, Metrics, Telemetry, serve};
+use crate::telemetry::{HandlerSpans, Health, Metrics, SpanCounts, Telemetry, serve};
 use crate::{BoxError, Emitter, Error, Result};
 
 /// A service that has started.
@@ -127,7 +128,14 @@ impl Running {
             service,
         });
         let endpoint = Endpoint::open(&core, telemetry, signals.stop.clone()).await?;
-        let starting = Starting { core: &core, link, stop: &signals.stop, version: &version };
+        let starting = Starting {
+            core: &core,
+            link,
+            stop: &signals.stop,
+            contract: &contract,
+            version: &version,
+            spans: &telemetry.span_counts,
+        };
         let work = starting.work(definitions);
         let emitter = Emitter::new(Arc::clone(&core), contract.begins.clone());
         endpoint.health.attached();
@@ -254,7 +262,9 @@ struct Starting<'a> {
     core: &'a Arc<Core>,
     link: Link,
     stop: &'a CancellationToken,
+    contract: &'a Contract,
     version: &'a str,
+    spans: &'a Arc<SpanCounts>,
 }
 
 /// Redrives that are worked on at a time.
@@ -289,7 +299,7 @@ impl Starting<'_> {
             }
         }
         // The drain does not wait for it.
-        let announcing = Announcing::of(&self.core.service, self.version, endpoints);
+        let announcing = Announcing::of(self.contract, self.version, Arc::clone(self.spans), endpoints);
         tokio::spawn(announcing.answer(self.link.clone(), work.stop.clone()));
         self.deadlines(&work, &handlings);
         if !handlings.is_empty() {

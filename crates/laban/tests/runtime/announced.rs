@@ -99,6 +99,7 @@ async fn every_instance_says_who_it_is_and_what_it_did() {
     assert!(errors.contains(&"no"), "{errors:?}");
     assert!(sum(&stats, "processing_time") >= 10_000_000, "{stats:?}");
     assert!(stats[0]["started"].as_str().unwrap().ends_with('Z'));
+    tells_of_itself(&stats, &bench).await;
 
     // A service that stops answers no more, and its drain does not wait for that.
     for running in [one, audit] {
@@ -106,4 +107,21 @@ async fn every_instance_says_who_it_is_and_what_it_did() {
         running.wait().await.unwrap();
     }
     assert_eq!(ask(&bench, "$SRV.PING", 2).await.len(), 2);
+}
+
+/// The clock, the contract and the spans of each instance.
+async fn tells_of_itself(stats: &[Value], bench: &Bench) {
+    let bucket = bench.jetstream().get_stream(laban_wire::contract::STREAM).await.unwrap();
+    let key = laban_wire::contract::subject_of(&"payment".parse().unwrap());
+    let registered = bucket.get_last_raw_message_by_subject(&key).await.unwrap().payload;
+    let registered = laban_wire::contract_fingerprint(&serde_json::from_slice(&registered).unwrap());
+    for one in stats {
+        let data: laban_wire::InstanceData = serde_json::from_value(one["data"].clone()).unwrap();
+        let off = time::OffsetDateTime::now_utc() - data.now.unwrap();
+        // On this very machine, and asked just now; a machine at work may take its time.
+        assert!((time::Duration::ZERO..time::Duration::MINUTE).contains(&off), "{off}");
+        assert_eq!(data.contract.as_ref(), Some(&registered), "as it is in the bucket");
+        assert_eq!((data.ip.as_deref(), data.pid), (Some("127.0.0.1"), Some(std::process::id())));
+        assert_eq!(data.spans, Some(laban_wire::SpanTotals::default()));
+    }
 }
