@@ -14,6 +14,7 @@ mod map;
 mod metrics;
 mod replay;
 mod signals;
+mod stream;
 mod terminal;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ enum Command {
     Check(check::Args),
     Dead(dead::Args),
     Replay(replay::Args),
+    Stream(stream::Args),
     #[command(after_help = failure::EXIT_CODES)]
     Metrics(metrics::Args),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
             Command::Check(args) => check::run(args, &cli.connection).await,
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
+            Command::Stream(args) => stream::run(args, &cli.connection).await,
             Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });
