@@ -64,6 +64,8 @@ pub(crate) struct ConsumerInfo {
 #[derive(Clone, Default, Deserialize)]
 pub(crate) struct ClusterInfo {
     #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
     pub(crate) leader: String,
     #[serde(default)]
     pub(crate) replicas: Vec<PeerInfo>,

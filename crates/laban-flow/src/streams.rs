@@ -69,19 +69,26 @@ pub struct Stream {
     pub max_age: Option<Duration>,
     /// `file` or `memory`.
     pub storage: String,
-    /// The cluster in which it has to be, if that is said.
-    pub cluster: Option<String>,
-    /// The tags that its nodes must have.
-    pub tags: Vec<String>,
+    /// Which nodes may have it.
+    pub placement: Placement,
     /// How many replicas it is to have.
     pub replicas: usize,
     /// The node that leads it; nothing without one, or where the broker stands alone.
     pub leader: Option<String>,
     /// The other nodes that have a replica.
     pub peers: Vec<Peer>,
-    /// Whether the broker is part of a cluster.
-    pub is_clustered: bool,
+    /// The cluster that it is in; nothing where the broker stands alone.
+    pub cluster: Option<String>,
     config: Value,
+}
+
+/// What a stream asks of the nodes that have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Placement {
+    /// The cluster that they are in, if that is said.
+    pub cluster: Option<String>,
+    /// Tags that they have.
+    pub tags: Vec<String>,
 }
 
 /// A node that has a replica, and does not lead.
@@ -165,8 +172,8 @@ impl Stream {
         let placement = &config["placement"];
         let tags = placement["tags"].as_array().into_iter().flatten().filter_map(text).collect();
         let max_age = config["max_age"].as_u64().filter(|nanos| *nanos > 0).map(Duration::from_nanos);
-        let is_clustered = cluster.is_some();
-        let ClusterInfo { leader, replicas } = cluster.unwrap_or_default();
+        let is_in = cluster.as_ref().map(|cluster| cluster.name.clone());
+        let ClusterInfo { leader, replicas, .. } = cluster.unwrap_or_default();
         let peers = replicas.into_iter().map(|peer| Peer {
             name: peer.name,
             current: peer.current,
@@ -183,12 +190,14 @@ impl Stream {
             first_at: state.first_ts.filter(|_| state.messages > 0),
             max_age,
             storage: text(&config["storage"]).unwrap_or_default(),
-            cluster: text(&placement["cluster"]).filter(|name| !name.is_empty()),
-            tags,
+            placement: Placement {
+                cluster: text(&placement["cluster"]).filter(|name| !name.is_empty()),
+                tags,
+            },
             replicas: config["num_replicas"].as_u64().map_or(1, |count| count as usize),
             leader: Some(leader).filter(|leader| !leader.is_empty()),
             peers: peers.collect(),
-            is_clustered,
+            cluster: is_in,
             name,
             config,
         })
@@ -197,7 +206,7 @@ impl Stream {
     /// How many of its replicas are away, or behind.
     #[must_use]
     pub fn missing(&self) -> usize {
-        if !self.is_clustered {
+        if self.cluster.is_none() {
             return 0;
         }
         let others = self.peers.iter().filter(|peer| peer.is_there()).count();
@@ -207,7 +216,7 @@ impl Stream {
     /// Whether it has as many replicas as it is to have, no more, and all have what the leader has.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.missing() == 0 && (!self.is_clustered || self.peers.len() < self.replicas)
+        self.missing() == 0 && (self.cluster.is_none() || self.peers.len() < self.replicas)
     }
 
     /// What it holds, for [reckoning](crate::sizing) what it costs.
@@ -270,7 +279,7 @@ mod tests {
             "state": {
                 "messages": 10, "bytes": 6000, "num_subjects": 9, "first_ts": "2026-11-27T10:00:00Z", "first_seq": 1,
             },
-            "cluster": {"name": "eu", "leader": "n1", "replicas": replicas},
+            "cluster": {"name": "eu-1", "leader": "n1", "replicas": replicas},
         });
         stream(info).unwrap()
     }
@@ -279,10 +288,8 @@ mod tests {
     fn what_the_broker_told_is_read() {
         let stream = home(&json!([]));
         assert_eq!((stream.kind, stream.service.as_deref()), (Kind::Home, Some("payment")));
-        assert_eq!(
-            (stream.cluster.as_deref(), stream.tags.as_slice()),
-            (Some("eu"), ["ssd".to_owned()].as_slice())
-        );
+        let expected = Placement { cluster: Some("eu".to_owned()), tags: vec!["ssd".to_owned()] };
+        assert_eq!((stream.placement.clone(), stream.cluster.as_deref()), (expected, Some("eu-1")));
         let now = stream.first_at.unwrap() + Duration::from_secs(60);
         let held = stream.held(now);
         assert_eq!((held.messages, held.bytes, held.subjects), (10, 6000, 9));

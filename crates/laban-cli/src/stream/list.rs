@@ -47,7 +47,7 @@ fn row(stream: &Stream) -> Vec<String> {
         stream.subjects.to_string(),
         text::age(stream.max_age),
         text::replicas(stream),
-        match (&stream.leader, stream.is_clustered) {
+        match (&stream.leader, stream.cluster.is_some()) {
             (Some(leader), _) => leader.clone(),
             (None, true) => "none".to_owned(),
             (None, false) => none(),
@@ -66,10 +66,11 @@ pub(super) fn as_json(stream: &Stream) -> Value {
         "first_at": stream.first_at.and_then(|at| at.format(&Rfc3339).ok()),
         "max_age_ms": stream.max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         "storage": stream.storage,
-        "placement": {"cluster": stream.cluster, "tags": stream.tags},
+        "placement": stream.placement,
         "replicas": stream.replicas,
         "missing": stream.missing(),
         "current": stream.is_current(),
+        "cluster": stream.cluster,
         "leader": stream.leader,
         "peers": stream.peers,
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use futures_util::StreamExt as _;
-use laban_flow::streams::Stream;
+use laban_flow::streams::{Placement, Stream};
 use laban_wire::error_chain;
 use serde_json::Value;
 
@@ -34,18 +34,19 @@ impl Node {
         })
     }
 
-    /// Whether it may have a replica of the stream, which is in this cluster.
-    fn may_have(&self, stream: &Stream, here: &str) -> bool {
+    /// Whether it may have a replica of the stream.
+    fn may_have(&self, stream: &Stream) -> bool {
+        let Placement { cluster, tags } = &stream.placement;
         let has_tag = |tag: &String| self.tags.iter().any(|own| own.eq_ignore_ascii_case(tag));
-        self.cluster == stream.cluster.as_deref().unwrap_or(here) && stream.tags.iter().all(has_tag)
+        let cluster = cluster.as_ref().or(stream.cluster.as_ref());
+        cluster.is_none_or(|cluster| self.cluster == *cluster) && tags.iter().all(has_tag)
     }
 }
 
 /// Fails if too few nodes are there for what is asked. Says whether it is known: nobody may have answered.
 pub(super) async fn suffice(client: &Client, streams: &[&Stream], replicas: usize) -> Result<bool, Failure> {
-    let here = client.server_info().cluster.unwrap_or_default();
     let fitting = |nodes: &[Node], stream: &Stream| -> Vec<String> {
-        let fit = nodes.iter().filter(|node| node.may_have(stream, &here));
+        let fit = nodes.iter().filter(|node| node.may_have(stream));
         fit.map(|node| node.name.clone()).collect()
     };
     let enough = |nodes: &[Node]| streams.iter().all(|stream| fitting(nodes, stream).len() >= replicas);
@@ -74,8 +75,9 @@ pub(super) async fn suffice(client: &Client, streams: &[&Stream], replicas: usiz
 
 /// What its placement asks of a node.
 fn wanted(stream: &Stream) -> String {
-    let cluster = stream.cluster.as_ref().map(|name| format!(" in cluster {name}"));
-    let tags = (!stream.tags.is_empty()).then(|| format!(" with the tags {}", stream.tags.join(" and ")));
+    let cluster = stream.placement.cluster.as_ref().map(|name| format!(" in cluster {name}"));
+    let tags = (!stream.placement.tags.is_empty())
+        .then(|| format!(" with the tags {}", stream.placement.tags.join(" and ")));
     cluster.into_iter().chain(tags).collect()
 }
 

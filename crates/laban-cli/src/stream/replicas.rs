@@ -48,7 +48,7 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
     let chosen = chosen(Stream::all(&client).await?, &args.streams)?;
     let todo: Vec<&Stream> = chosen.iter().filter(|stream| stream.replicas != replicas).collect();
     let raised: Vec<&Stream> = todo.iter().copied().filter(|stream| stream.replicas < replicas).collect();
-    if let Some(alone) = raised.iter().find(|stream| !stream.is_clustered) {
+    if let Some(alone) = raised.iter().find(|stream| stream.cluster.is_none()) {
         return Err(Failure::NotDone(format!(
             "the broker of {} stands alone: {replicas} replicas take a cluster of {replicas} nodes",
             alone.name

@@ -13,6 +13,7 @@ mod metrics;
 mod replay_force;
 mod replay_run;
 mod replay_view;
+mod stream;
 mod usage;
 
 use std::process::{Command, Output};

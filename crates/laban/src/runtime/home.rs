@@ -101,11 +101,14 @@ pub(super) async fn find_or_make(
 
 /// What no node, or too few, can give: the broker tells of nodes, not of the settings that they do not meet.
 fn asked_of_nodes(wanted: &StreamConfig) -> String {
-    let replicas = wanted.num_replicas;
+    let nodes = match wanted.num_replicas {
+        1 => "a node that is there".to_owned(),
+        replicas => format!("{replicas} nodes that are there"),
+    };
     match &wanted.placement {
-        None => format!("; it needs {replicas} nodes that are there (LABAN_REPLICAS)"),
+        None => format!("; it needs {nodes} (LABAN_REPLICAS)"),
         Some(placement) => format!(
-            "; it needs {replicas} nodes that are there (LABAN_REPLICAS), {} ({PLACEMENT_CLUSTER}, {PLACEMENT_TAGS})",
+            "; it needs {nodes} (LABAN_REPLICAS), {} ({PLACEMENT_CLUSTER}, {PLACEMENT_TAGS})",
             place(placement)
         ),
     }
