@@ -10,7 +10,7 @@ use laban_testkit::Broker;
 use self::broker::{Profiled, disk_bytes};
 use self::shop::Flows;
 use super::Plan;
-use crate::driver::{Root, home, publish_all};
+use crate::driver::{home, publish_all};
 use crate::error::{Doing as _, Result};
 use crate::progress::Progress;
 use crate::report::Scenario;

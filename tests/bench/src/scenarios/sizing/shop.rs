@@ -51,13 +51,25 @@ pub(super) async fn place(count: usize) -> Result<(Profiled, Flows)> {
     Ok((broker, Flows::of(&history)))
 }
 
+/// As long as they are, and without effect: a fence is stored with the record that it was for, and cannot be met again.
+fn mute(headers: &HeaderMap) -> HeaderMap {
+    let mut muted = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let name = name.to_string().replacen("Nats-", "Kept-", 1);
+        for value in values {
+            muted.append(name.as_str(), value.clone());
+        }
+    }
+    muted
+}
+
 impl Flows {
     fn of(history: &History) -> Self {
         let flow = |id| {
             history.messages(id).iter().map(|stored| {
                 let token = stored.subject.rsplit('.').next().unwrap_or_default().len();
                 let subject = stored.subject[..stored.subject.len() - token].to_owned();
-                Record { subject, token, headers: stored.headers.clone(), payload: stored.payload.clone() }
+                Record { subject, token, headers: mute(&stored.headers), payload: stored.payload.clone() }
             })
         };
         Self(history.ids().map(|id| flow(id).collect()).collect())
