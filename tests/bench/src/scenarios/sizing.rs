@@ -33,7 +33,8 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
         .measuring("rss_mib", "RSS MiB", None)
         .measuring("rss_at_work_mib", "at work", None)
         .measuring("heap_per_subject", "heap B/subject", None)
-        .measuring("rss_per_subject", "RSS B/subject", None);
+        .measuring("rss_per_subject", "RSS B/subject", None)
+        .measuring("rss_at_work_per_subject", "at work", None);
     let stage = progress.stage("sizing", orders.len() + written.len());
     let mut flows = Flows::default();
     for (done, count) in orders.into_iter().enumerate() {
@@ -45,16 +46,16 @@ pub(super) async fn run(plan: &Plan, progress: Progress) -> Result<Scenario> {
         weighed.tell(&mut scenario, &name, count as u64, None);
         stage.step(&format!("{name}: {}", weighed.words()));
     }
-    let mut empty = None;
+    let mut before = None;
     for (done, count) in written.into_iter().enumerate() {
         let name = format!("{count} written");
         stage.at(done, written.len(), &name);
         let broker = Profiled::start().await?;
         write(broker.broker(), &flows, count).await?;
         let weighed = Weighed::of(broker).await?;
-        weighed.tell(&mut scenario, &name, count, empty.as_ref());
+        weighed.tell(&mut scenario, &name, count, before.as_ref());
         stage.step(&format!("{name}: {}", weighed.words()));
-        empty = empty.or(Some(weighed));
+        before = Some(weighed);
     }
     stage.done();
     Ok(scenario)
@@ -88,7 +89,7 @@ struct Weighed {
 }
 
 impl Weighed {
-    /// Of a broker that has nothing more to do.
+    /// Of a broker that has nothing more to do. At work it is as it was left, with all that it had in hand.
     async fn of(mut broker: Profiled) -> Result<Self> {
         let rss_at_work = broker.rss()?;
         broker.restart().await?;
@@ -107,7 +108,7 @@ impl Weighed {
         })
     }
 
-    fn tell(&self, scenario: &mut Scenario, row: &str, flows: u64, empty: Option<&Self>) {
+    fn tell(&self, scenario: &mut Scenario, row: &str, flows: u64, before: Option<&Self>) {
         let a_flow = |all: u64| all as f64 / flows.max(1) as f64;
         let mut sample = |measure, value| scenario.sample(measure, row, None, value);
         sample("records", a_flow(self.records));
@@ -117,11 +118,13 @@ impl Weighed {
         sample("heap_mib", self.heap as f64 / MIB);
         sample("rss_mib", self.rss as f64 / MIB);
         sample("rss_at_work_mib", self.rss_at_work as f64 / MIB);
-        let Some(empty) = empty else { return };
-        let a_subject =
-            |all: u64, before: u64| all.saturating_sub(before) as f64 / self.subjects.max(1) as f64;
-        sample("heap_per_subject", a_subject(self.heap, empty.heap));
-        sample("rss_per_subject", a_subject(self.rss, empty.rss));
+        let Some(before) = before else { return };
+        // What does not grow with history is in both.
+        let subjects = self.subjects.saturating_sub(before.subjects).max(1) as f64;
+        let a_subject = |all: u64, before: u64| all.saturating_sub(before) as f64 / subjects;
+        sample("heap_per_subject", a_subject(self.heap, before.heap));
+        sample("rss_per_subject", a_subject(self.rss, before.rss));
+        sample("rss_at_work_per_subject", a_subject(self.rss_at_work, before.rss_at_work));
     }
 
     fn words(&self) -> String {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use demo::orders::{self, Plan};
 use demo::traces::Wanted;
 use demo::{History, Mesh, Progress as Silent, Settings, settle};
+use laban_wire::EventId;
 
 use super::broker::Profiled;
 use crate::driver::Root;
@@ -88,7 +89,9 @@ impl Flows {
     /// A record of flow number `flow`, which has a name of its own, as long as that of its pattern.
     pub(super) fn record(&self, flow: u64, nth: usize) -> Option<Root> {
         let pattern = self.0.get(usize::try_from(flow).ok()? % self.0.len())?.get(nth)?;
-        let name = format!("{flow:0width$}", width = pattern.token);
+        // A name like those that orders have: numbers in turn would share their beginnings, which the broker keeps once.
+        let id = EventId::foreign("sizing", &flow.to_string()).to_string();
+        let name = format!("{:0>width$}", &id[..id.len().min(pattern.token)], width = pattern.token);
         Some(Root {
             subject: format!("{}{name}", pattern.subject),
             headers: Some(pattern.headers.clone()),
