@@ -11,7 +11,7 @@ Exit codes:
   1  not done; `flow show`, `flow export`: there is no such flow; `dev`: not started, or something ended by itself; `check`: something was found;
      `dead`: there is no such dead letter, one was settled before, or one that was waited for has failed again;
      `replay run`: ended early, or something is newly dead, refused or unanswered; with --force: nothing selected has taken effect;
-     `replay shadow`: an outcome is another
+     `replay shadow`: an outcome is another; `stream replicas`: too few nodes, refused, or not all current in time
   2  the command line is wrong, or a file that it names
   3  the broker cannot be reached, or did not answer in full";
 
