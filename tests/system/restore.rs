@@ -119,8 +119,7 @@ async fn all_streams_come_back(consumers: bool) -> Outcome {
         gate.add_permits(1);
         Outcome::Ok(client)
     };
-    let (placed, client) = tokio::join!(placing, troubling);
-    let client = client?;
+    let (placed, client) = tokio::try_join!(async { Ok(placing.await) }, troubling)?;
     shop.over(&plan, &placed).await?.assert_as_planned(&plan);
 
     // Whatever is handed over again: the fence is where it was.
@@ -159,8 +158,7 @@ async fn a_home_stream_older_than_the_others_is_mended_by_a_replay() -> Outcome 
         gate.add_permits(1);
         Outcome::Ok(backup)
     };
-    let (placed, backup) = tokio::join!(placing, taking);
-    let backup = backup?;
+    let (placed, backup) = tokio::try_join!(async { Ok(placing.await) }, taking)?;
     shop.over(&plan, &placed).await?.assert_as_planned(&plan);
     stop_services(&mut shop).await?;
     let (full, floors) = (held(&client).await?, positions(&client).await?);
@@ -215,8 +213,7 @@ async fn streams_backed_up_at_work_are_mended_by_a_replay() -> Outcome {
         }
         Outcome::Ok(backups)
     };
-    let (placed, backups) = tokio::join!(placing, taking);
-    let backups = backups?;
+    let (placed, backups) = tokio::try_join!(async { Ok(placing.await) }, taking)?;
     shop.over(&plan, &placed).await?.assert_as_planned(&plan);
     stop_services(&mut shop).await?;
     put_back(&client, &backups).await?;
