@@ -96,3 +96,32 @@ async fn a_home_stream_from_a_backup_answers_again_what_it_answered_since() -> O
     assert_eq!(bench.records("payment").await?.len(), 1, "delivered again, it is answered again");
     Ok(())
 }
+
+/// A home stream that is put back under an instance at work, which remembers what the stream has forgotten.
+#[tokio::test]
+async fn an_instance_at_work_goes_by_what_a_restored_home_stream_has_forgotten() -> Outcome {
+    let broker = Broker::start().await?;
+    let bench = Bench::of(&broker).await?;
+    let _order = bench.orders().await?;
+    let runs = Runs::default();
+    let first = bench.payment(&runs).await?;
+    bench.place().await?;
+    bench.until_records(1).await?;
+    bench.until_settled("ORDER", CONSUMER).await?;
+    assert_eq!(runs.count(), 1);
+
+    // A backup from before the order is an empty stream.
+    let context = bench.context();
+    let home = context.get_stream("PAYMENT").await?.cached_info().config.clone();
+    context.delete_stream("PAYMENT").await?;
+    context.create_stream(home).await?;
+    context.delete_consumer_from_stream(CONSUMER, "ORDER").await?;
+    // It makes the consumer again, and all history is delivered to it.
+    bench.until_settled("ORDER", CONSUMER).await?;
+    assert_eq!((bench.records("payment").await?.len(), runs.count()), (0, 1), "it takes it for answered");
+
+    stop(first).await?;
+    bench.deliver_again().await?;
+    assert_eq!(bench.records("payment").await?.len(), 1, "who remembers nothing answers");
+    Ok(())
+}

@@ -3,6 +3,7 @@
 //! The services' programs must be built before: `make test` does.
 
 mod audit;
+mod backup;
 mod bad_input;
 mod cli;
 mod dead;
@@ -19,6 +20,8 @@ mod limits;
 mod recovery;
 mod refusals;
 mod replays;
+mod replicas;
+mod restore;
 mod shadow;
 mod signals;
 mod sixth_service;

@@ -31,6 +31,7 @@ pub struct Mesh {
     beside: BTreeMap<String, Process>,
     traces: Traces,
     broker: Broker,
+    url: Option<String>,
     logs: PathBuf,
     ack_wait: Duration,
     env: Vec<(&'static str, String)>,
@@ -53,7 +54,7 @@ impl Mesh {
     /// # Errors
     /// When a part cannot be started or had.
     pub async fn without_services(settings: Settings) -> Result<Self, Error> {
-        let Settings { broker, traces, logs, ack_wait, env } = settings;
+        let Settings { broker, url, traces, logs, ack_wait, env } = settings;
         let folder = tempfile::Builder::new()
             .prefix("laban-shop-")
             .tempdir()
@@ -68,7 +69,7 @@ impl Mesh {
         };
         let (broker, traces) = tokio::try_join!(broker, Traces::start(traces))?;
         let (services, beside) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { services, beside, traces, broker, logs, ack_wait, env, folder })
+        Ok(Self { services, beside, traces, broker, url, logs, ack_wait, env, folder })
     }
 
     /// Starts the services, and waits until the choreography is complete.
@@ -133,7 +134,7 @@ impl Mesh {
             .log_file(self.logs.join(format!("{name}.log")))
             // What the user's shell says about brokers and collectors is not meant for this mesh.
             .env_remove_prefixed(&["NATS_", "OTEL_", "LABAN_", "SHOP_"])
-            .env("NATS_URL", self.broker.url())
+            .env("NATS_URL", self.url())
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.traces.endpoint())
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
             // Jaeger takes no metrics.
@@ -228,8 +229,13 @@ impl Mesh {
     pub async fn client(&self) -> Result<async_nats::Client, Error> {
         let connecting = async_nats::ConnectOptions::new()
             .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(self.broker.url());
+            .connect(self.url().split(',').map(str::to_owned).collect::<Vec<_>>());
         Ok(connecting.await?)
+    }
+
+    /// Where everybody connects to.
+    pub fn url(&self) -> String {
+        self.url.clone().unwrap_or_else(|| self.broker.url())
     }
 
     /// All that the streams hold now.
@@ -257,7 +263,7 @@ impl Mesh {
         &self.logs
     }
 
-    /// The broker.
+    /// The broker that it was given, or its own.
     pub fn broker(&self) -> &Broker {
         &self.broker
     }

@@ -17,6 +17,7 @@ mod metrics;
 mod replay;
 mod retire;
 mod signals;
+mod stream;
 mod terminal;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Dead(dead::Args),
     Replay(replay::Args),
     Retire(retire::Args),
+    Stream(stream::Args),
     Metrics(metrics::Args),
 }
 
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             Command::Dead(args) => dead::run(args, &cli.connection).await,
             Command::Replay(args) => replay::run(args, &cli.connection).await,
             Command::Retire(args) => retire::run(args, &cli.connection).await,
+            Command::Stream(args) => stream::run(args, &cli.connection).await,
             Command::Metrics(args) => metrics::run(args, &cli.connection).await,
         }
     });

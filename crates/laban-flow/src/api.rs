@@ -61,6 +61,29 @@ pub(crate) struct ConsumerInfo {
     pub(crate) num_redelivered: u64,
     #[serde(default)]
     pub(crate) num_waiting: u64,
+    pub(crate) cluster: Option<ClusterInfo>,
+}
+
+/// Where a stream or a consumer is; a server that stands alone says nothing of it.
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct ClusterInfo {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) leader: String,
+    #[serde(default)]
+    pub(crate) replicas: Vec<PeerInfo>,
+}
+
+#[derive(Clone, Deserialize)]
+pub(crate) struct PeerInfo {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) current: bool,
+    #[serde(default)]
+    pub(crate) offline: bool,
+    #[serde(default)]
+    pub(crate) lag: u64,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -73,6 +96,9 @@ pub(crate) struct SequenceInfo {
 
 #[derive(Deserialize)]
 pub(crate) struct ConsumerConfig {
+    /// 0 for as many as the stream has.
+    #[serde(default)]
+    pub(crate) num_replicas: usize,
     #[serde(default)]
     pub(crate) metadata: HashMap<String, String>,
     #[serde(default)]
@@ -106,7 +132,28 @@ struct ApiError {
 
 /// All streams of the account.
 pub(crate) async fn streams(client: &Client) -> Result<Vec<StreamInfo>, Error> {
+    streams_as(client).await
+}
+
+/// The same, with as much of each as the caller wants to know.
+pub(crate) async fn streams_as<T: DeserializeOwned>(client: &Client) -> Result<Vec<T>, Error> {
     list(client, "$JS.API.STREAM.LIST", "the streams").await
+}
+
+/// One stream.
+pub(crate) async fn stream<T: DeserializeOwned>(client: &Client, name: &str) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Answer<T> {
+        Error { error: ApiError },
+        Stream(T),
+    }
+    let what = format!("stream {name}");
+    let subject = format!("$JS.API.STREAM.INFO.{name}");
+    match request(client, &subject, &what, Vec::new()).await? {
+        Answer::Stream(info) => Ok(info),
+        Answer::Error { error } => Err(error.of(&what)),
+    }
 }
 
 /// All consumers of a stream.
@@ -141,8 +188,28 @@ async fn ask<T: DeserializeOwned>(
     what: &str,
     offset: usize,
 ) -> Result<Page<T>, Error> {
-    let failed = |reason: String| Error::Broker { what: what.to_owned(), reason };
     let body = serde_json::json!({ "offset": offset }).to_string();
+    let page: Page<T> = request(client, subject, what, body.into_bytes()).await?;
+    match page.error {
+        Some(error) => Err(error.of(what)),
+        None => Ok(page),
+    }
+}
+
+impl ApiError {
+    fn of(self, what: &str) -> Error {
+        let reason = format!("{} ({})", self.description, self.err_code);
+        Error::Broker { what: what.to_owned(), reason }
+    }
+}
+
+async fn request<T: DeserializeOwned>(
+    client: &Client,
+    subject: &str,
+    what: &str,
+    body: Vec<u8>,
+) -> Result<T, Error> {
+    let failed = |reason: String| Error::Broker { what: what.to_owned(), reason };
     let request = async_nats::Request::new().payload(body.into()).timeout(Some(TIMEOUT));
     let answer = client.send_request(subject.to_owned(), request).await.map_err(|e| {
         failed(match e.kind() {
@@ -153,9 +220,5 @@ async fn ask<T: DeserializeOwned>(
             _ => error_chain(&e),
         })
     })?;
-    let page: Page<T> = serde_json::from_slice(&answer.payload).map_err(|e| failed(e.to_string()))?;
-    match page.error {
-        Some(error) => Err(failed(format!("{} ({})", error.description, error.err_code))),
-        None => Ok(page),
-    }
+    serde_json::from_slice(&answer.payload).map_err(|e| failed(e.to_string()))
 }

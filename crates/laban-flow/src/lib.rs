@@ -27,6 +27,7 @@ pub mod sizing;
 mod standing;
 mod state;
 mod step;
+pub mod streams;
 mod timeline;
 mod tree;
 pub mod words;

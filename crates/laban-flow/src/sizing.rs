@@ -23,13 +23,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How many bytes of memory a broker takes for each distinct subject that a stream holds, on each node that has a copy of
-/// the stream.
-pub const BYTES_OF_MEMORY_PER_SUBJECT: u64 = 435;
+/// How many bytes of memory a broker at work takes for each distinct subject that a stream holds, on each node that has a copy
+/// of the stream: what it needs to know of the subject, and as much again and more that Go has not collected yet. To plan
+/// with.
+pub const BYTES_OF_MEMORY_PER_SUBJECT: u64 = 630;
 
-/// How many bytes a file takes for each message beyond what the stream's own `bytes` count: indices of blocks and of the
-/// stream. So little that it is left out of the sum.
-pub const BYTES_OF_DISK_BEYOND_MESSAGES: u64 = 0;
+/// The same for a broker that was restarted and has collected its garbage: the least that the same history takes.
+pub const BYTES_OF_MEMORY_PER_SUBJECT_AT_REST: u64 = 245;
+
+/// How many bytes a file takes for each message beyond what the stream's own `bytes` count: indices of subjects.
+pub const BYTES_OF_DISK_BEYOND_MESSAGES: u64 = 35;
 
 /// A stream younger than this has a rate that says little about a month.
 pub const SETTLED: Duration = Duration::from_secs(3_600);
@@ -56,7 +59,7 @@ pub struct Held {
 pub struct Cost {
     /// Bytes on disk, or in memory for a stream that is kept there.
     pub disk_bytes: u64,
-    /// Bytes of the broker's memory.
+    /// Bytes of the memory of a broker at work.
     pub memory_bytes: u64,
 }
 
@@ -65,8 +68,10 @@ impl Held {
     #[must_use]
     pub fn cost(&self) -> Cost {
         Cost {
-            disk_bytes: self.bytes + self.messages * BYTES_OF_DISK_BEYOND_MESSAGES,
-            memory_bytes: self.subjects * BYTES_OF_MEMORY_PER_SUBJECT,
+            disk_bytes: self
+                .bytes
+                .saturating_add(self.messages.saturating_mul(BYTES_OF_DISK_BEYOND_MESSAGES)),
+            memory_bytes: self.subjects.saturating_mul(BYTES_OF_MEMORY_PER_SUBJECT),
         }
     }
 
@@ -114,7 +119,10 @@ mod tests {
     #[test]
     fn without_an_end_only_the_growth_is_known() {
         assert_eq!(HELD.when_full(), None);
-        assert_eq!(HELD.a_day().map(|cost| cost.disk_bytes), Some(24 * 60_000));
+        assert_eq!(
+            HELD.a_day().map(|cost| cost.disk_bytes),
+            Some(24 * (60_000 + 100 * BYTES_OF_DISK_BEYOND_MESSAGES))
+        );
         assert_eq!(Held { messages: 0, ..HELD }.a_day(), None);
         assert_eq!(Held { age: Duration::ZERO, ..HELD }.a_day(), None);
     }

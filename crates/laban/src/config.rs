@@ -4,10 +4,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::stream::{Placement, StorageType};
 use laban_wire::EventType;
 
 use crate::Error;
+
+/// The cluster whose nodes may have the service's streams.
+pub(crate) const PLACEMENT_CLUSTER: &str = "LABAN_PLACEMENT_CLUSTER";
+/// Tags that a node must have to have the service's streams.
+pub(crate) const PLACEMENT_TAGS: &str = "LABAN_PLACEMENT_TAGS";
 
 /// A service's settings, read once at start.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) retention: Duration,
     /// Copies of the home stream.
     pub(crate) replicas: usize,
+    /// On which nodes they may be; on any, if nothing is said.
+    pub(crate) placement: Option<Placement>,
     /// Where the home stream is kept.
     pub(crate) storage: StorageType,
     /// How long a stop waits for handlers to finish.
@@ -71,6 +78,7 @@ impl Config {
             ack_wait: Duration::from_millis(env.number("LABAN_ACK_WAIT_MS", 10_000, 100..=3_600_000)?),
             retention: Duration::from_secs(86_400 * env.number("LABAN_RETENTION_DAYS", 30, 0..=36_500)?),
             replicas: usize::try_from(env.number("LABAN_REPLICAS", 1, 1..=5)?).unwrap_or(1),
+            placement: env.placement()?,
             storage: match env.0("LABAN_STORAGE").as_deref() {
                 None | Some("file") => StorageType::File,
                 Some("memory") => StorageType::Memory,
@@ -114,6 +122,18 @@ impl Config {
 struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Lookup<'_> {
+    fn placement(&self) -> Result<Option<Placement>, Error> {
+        let cluster =
+            (self.0)(PLACEMENT_CLUSTER).map(|text| one_word(PLACEMENT_CLUSTER, &text)).transpose()?;
+        let tags = match (self.0)(PLACEMENT_TAGS) {
+            None => Vec::new(),
+            Some(text) => {
+                text.split(',').map(|tag| one_word(PLACEMENT_TAGS, tag)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        Ok((cluster.is_some() || !tags.is_empty()).then_some(Placement { cluster, tags }))
+    }
+
     fn number(
         &self,
         name: &'static str,
@@ -133,6 +153,24 @@ impl Lookup<'_> {
     }
 }
 
+/// Part of a placement. The broker would take any text, and look for a node in vain.
+fn one_word(name: &'static str, text: &str) -> Result<String, Error> {
+    let word = text.trim();
+    if !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') {
+        return Ok(word.to_owned());
+    }
+    Err(bad(
+        name,
+        text,
+        match name {
+            PLACEMENT_CLUSTER => {
+                "it is the name of one cluster, as its nodes have it in `cluster { name: … }`"
+            }
+            _ => "it is `server_tags` of nodes, separated by commas, such as az:eu-1,ssd",
+        },
+    ))
+}
+
 pub(crate) fn bad(name: &'static str, value: &str, reason: &str) -> Error {
     Error::Config { name, value: value.to_owned(), reason: reason.to_owned() }
 }
@@ -150,6 +188,10 @@ mod tests {
             ("LABAN_HTTP_ADDR", "9464", "127.0.0.1:9464"),
             ("LABAN_TRACE_BROKER", "yes", "1 or 0"),
             ("LABAN_ALLOW_BREAKING", "1", "payment.captured"),
+            ("LABAN_PLACEMENT_CLUSTER", "eu,us", "one cluster"),
+            ("LABAN_PLACEMENT_CLUSTER", "eu west", "one cluster"),
+            ("LABAN_PLACEMENT_TAGS", "ssd, ,az:eu-1", "separated by commas"),
+            ("LABAN_PLACEMENT_TAGS", "ssd az:eu-1", "separated by commas"),
         ] {
             let error = Config::from_lookup(|asked| (asked == name).then(|| value.to_owned())).unwrap_err();
             let text = error.to_string();
@@ -164,6 +206,22 @@ mod tests {
             ["payment.captured", "payment.refunded"].map(|event| event.parse().unwrap());
         assert!(allowed.allows(&captured) && !allowed.allows(&refunded));
         assert!(AllowBreaking::parse("all").unwrap().allows(&refunded));
+    }
+
+    #[test]
+    fn a_placement_is_a_cluster_and_tags() {
+        let read = |cluster: &str, tags: &str| {
+            let lookup = |name: &str| match name {
+                PLACEMENT_CLUSTER => Some(cluster.to_owned()),
+                PLACEMENT_TAGS => Some(tags.to_owned()),
+                _ => None,
+            };
+            Config::from_lookup(lookup).unwrap().placement
+        };
+        let both = Placement { cluster: Some("eu".into()), tags: vec!["ssd".into(), "az:eu-1".into()] };
+        assert_eq!(read("eu", "ssd, az:eu-1"), Some(both.clone()));
+        assert_eq!(read("", "ssd,az:eu-1"), Some(Placement { cluster: None, ..both }));
+        assert_eq!(read("", ""), None);
     }
 
     #[test]

@@ -199,6 +199,9 @@ async fn measure(args: &Args, progress: Progress) -> Result<bool> {
             wanted.push(Allocator::Counting);
         }
         driver::build::contestants(&wanted).await?;
+        if names.contains(&Name::Sizing) {
+            driver::build::shop().await?;
+        }
     }
     let mut kinds = or_all(&args.contestants);
     let mut notes = Vec::new();

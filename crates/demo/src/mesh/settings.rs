@@ -10,6 +10,9 @@ use crate::traces::Wanted;
 pub struct Settings {
     /// The broker; one of its own otherwise.
     pub broker: Option<Broker>,
+    /// Addresses of brokers that somebody else has started, such as a cluster's: where everybody connects to then, instead
+    /// of to `broker`.
+    pub url: Option<String>,
     /// Where spans go.
     pub traces: Wanted,
     /// The folder of the services' logs; a temporary one otherwise.
@@ -24,6 +27,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             broker: None,
+            url: None,
             traces: Wanted::IfAtHand,
             logs: None,
             ack_wait: Duration::from_secs(3),

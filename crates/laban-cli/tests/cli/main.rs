@@ -15,6 +15,7 @@ mod replay_force;
 mod replay_run;
 mod replay_view;
 mod retire;
+mod stream;
 mod usage;
 
 use std::process::{Command, Output};

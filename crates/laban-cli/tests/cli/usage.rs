@@ -24,6 +24,8 @@ fn help_says_what_the_exit_codes_mean_for_each_command() -> Outcome {
         ),
         ("dead discard", "all were discarded", "there is no such dead letter, or one was settled"),
         ("retire", "it is out of the mesh", "it is not gone"),
+        ("stream list", "listed; there may be none", ""),
+        ("stream replicas", "all have that many", "there are too few nodes"),
         ("doctor", "nothing is wrong", "an error or a warning was found"),
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

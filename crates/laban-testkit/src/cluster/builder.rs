@@ -15,6 +15,7 @@ pub struct Builder {
     store_dir: Option<PathBuf>,
     log_dir: Option<PathBuf>,
     each: BrokerBuilder,
+    own: Vec<(usize, String)>,
     advertise: bool,
 }
 
@@ -26,6 +27,7 @@ impl Builder {
             store_dir: None,
             log_dir: None,
             each: Broker::builder(),
+            own: Vec::new(),
             advertise: true,
         }
     }
@@ -63,6 +65,14 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, text: impl AsRef<str>) -> Self {
         self.each = self.each.config(text);
+        self
+    }
+
+    /// Adds text to the configuration of one node, after what all have; the first is 0. Tags, for example, by which
+    /// streams are placed: `server_tags: ["az:eu-1"]`.
+    #[must_use]
+    pub fn node_config(mut self, i: usize, text: impl Into<String>) -> Self {
+        self.own.push((i, text.into()));
         self
     }
 
@@ -120,6 +130,9 @@ impl Builder {
 
     fn settings(&self, i: usize, name: &str) -> BrokerBuilder {
         let mut settings = self.each.clone();
+        for (_, text) in self.own.iter().filter(|(node, _)| *node == i) {
+            settings = settings.config(text);
+        }
         if let Some(port) = self.ports.get(i) {
             settings = settings.port(*port);
         }

@@ -161,6 +161,7 @@ fn bucket(config: &Config) -> StreamConfig {
         discard: DiscardPolicy::New,
         storage: config.storage,
         num_replicas: config.replicas,
+        placement: config.placement.clone(),
         allow_rollup: true,
         allow_direct: true,
         deny_delete: true,

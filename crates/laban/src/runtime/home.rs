@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, Info, RetentionPolicy};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, Info, Placement, RetentionPolicy,
+};
 use async_nats::jetstream::{Context, ErrorCode};
 use laban_wire::metadata::{SERVICE, WIRE, WIRE_VERSION};
 use laban_wire::{ServiceName, home_stream};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::patience::{Trouble, Unanswered, ask};
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, PLACEMENT_CLUSTER, PLACEMENT_TAGS};
 
 /// What the service asks of its home stream.
 fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
@@ -26,6 +28,7 @@ fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
         max_age: config.retention,
         storage: config.storage,
         num_replicas: config.replicas,
+        placement: config.placement.clone(),
         allow_direct: true,
         allow_atomic_publish: true,
         metadata: HashMap::from([
@@ -68,7 +71,11 @@ pub(super) async fn find_or_make(
         Err(error) if error.code == Some(ErrorCode::STREAM_NOT_FOUND) => {
             let subject = format!("STREAM.CREATE.{}", wanted.name);
             let created: Info = ask(context.clone(), &subject, wanted).await.map_err(|error| {
-                let reason = format!("its {what} stream {} could not be made: {}", wanted.name, error.reason);
+                let mut reason =
+                    format!("its {what} stream {} could not be made: {}", wanted.name, error.reason);
+                if error.code == Some(ErrorCode::CLUSTER_NO_PEERS) {
+                    reason += &asked_of_nodes(wanted);
+                }
                 error.told(refuse(reason))
             })?;
             tracing::info!(%service, stream = wanted.name, "{what} stream made");
@@ -90,6 +97,21 @@ pub(super) async fn find_or_make(
         drift.join("; "),
         wanted.name
     ))))
+}
+
+/// What no node, or too few, can give: the broker tells of nodes, not of the settings that they do not meet.
+fn asked_of_nodes(wanted: &StreamConfig) -> String {
+    let nodes = match wanted.num_replicas {
+        1 => "a node that is there".to_owned(),
+        replicas => format!("{replicas} nodes that are there"),
+    };
+    match &wanted.placement {
+        None => format!("; it needs {nodes} (LABAN_REPLICAS)"),
+        Some(placement) => format!(
+            "; it needs {nodes} (LABAN_REPLICAS), {} ({PLACEMENT_CLUSTER}, {PLACEMENT_TAGS})",
+            place(placement)
+        ),
+    }
 }
 
 async fn info(context: &Context, stream: &str) -> Result<Info, Unanswered> {
@@ -131,6 +153,17 @@ impl Drift {
             found.num_replicas >= wanted.num_replicas,
             format!("it has {} replicas, not {} (LABAN_REPLICAS)", found.num_replicas, wanted.num_replicas),
         );
+        if let Some(wanted) = &wanted.placement {
+            let found = found.placement.clone().unwrap_or_default();
+            drift.must(
+                is_within(&found, wanted),
+                format!(
+                    "it is placed {}, not {} ({PLACEMENT_CLUSTER}, {PLACEMENT_TAGS})",
+                    place(&found),
+                    place(wanted)
+                ),
+            );
+        }
         drift
     }
 
@@ -139,6 +172,20 @@ impl Drift {
             self.0.push(what);
         }
     }
+}
+
+/// More tags leave fewer nodes, all of which are among those asked for.
+fn is_within(found: &Placement, wanted: &Placement) -> bool {
+    let has_tag = |tag: &String| found.tags.iter().any(|other| other.eq_ignore_ascii_case(tag));
+    (wanted.cluster.is_none() || found.cluster == wanted.cluster) && wanted.tags.iter().all(has_tag)
+}
+
+fn place(placement: &Placement) -> String {
+    let cluster = placement.cluster.as_ref().map(|name| format!("in cluster {name}"));
+    let tags =
+        (!placement.tags.is_empty()).then(|| format!("on nodes with {}", placement.tags.join(" and ")));
+    let said: Vec<String> = cluster.into_iter().chain(tags).collect();
+    if said.is_empty() { "on any node".to_owned() } else { said.join(" ") }
 }
 
 fn drift(found: &StreamConfig, wanted: &StreamConfig) -> Vec<String> {
@@ -203,6 +250,31 @@ mod tests {
     fn more_than_asked_for_is_no_drift() {
         let found = StreamConfig { num_replicas: 3, max_age: Duration::ZERO, ..config() };
         assert_eq!(drift(&found, &config()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_placement_may_be_narrower_than_asked_and_no_wider() {
+        let placed = |cluster: Option<&str>, tags: &[&str]| StreamConfig {
+            placement: Some(Placement {
+                cluster: cluster.map(str::to_owned),
+                tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            }),
+            ..config()
+        };
+        let wanted = placed(Some("eu"), &["ssd"]);
+        assert_eq!(drift(&placed(Some("eu"), &["az:1", "SSD"]), &wanted), Vec::<String>::new());
+        assert_eq!(drift(&placed(Some("us"), &[]), &config()), Vec::<String>::new());
+        for (found, told) in [
+            (config(), "on any node"),
+            (placed(None, &["ssd"]), "on nodes with ssd"),
+            (placed(Some("us"), &["ssd"]), "in cluster us on nodes with ssd"),
+            (placed(Some("eu"), &["hdd"]), "in cluster eu on nodes with hdd"),
+        ] {
+            let expected = format!(
+                "it is placed {told}, not in cluster eu on nodes with ssd (LABAN_PLACEMENT_CLUSTER, LABAN_PLACEMENT_TAGS)"
+            );
+            assert_eq!(drift(&found, &wanted), [expected]);
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn wanted(service: &ServiceName, config: &Config) -> StreamConfig {
         discard: DiscardPolicy::Old,
         storage: config.storage,
         num_replicas: config.replicas,
+        placement: config.placement.clone(),
         allow_message_schedules: true,
         metadata: HashMap::from([
             (TIMERS.to_owned(), service.to_string()),

@@ -10,6 +10,7 @@ mod foreign;
 mod groups;
 mod joins;
 mod once;
+mod placement;
 mod recovery;
 mod redone;
 mod redrives;

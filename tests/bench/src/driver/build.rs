@@ -46,6 +46,15 @@ pub(crate) async fn contestants(allocators: &[Allocator]) -> Result<()> {
     succeed(cargo).await.map_err(|reason| Error::new(format!("the contestants do not build: {reason}")))
 }
 
+/// Builds the shop's services, beside this program.
+pub(crate) async fn shop() -> Result<()> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--release", "-p", "shop", "--bins"]);
+    cargo.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    cargo.arg("--target-dir").arg(target_dir()?);
+    succeed(cargo).await.map_err(|reason| Error::new(format!("the shop does not build: {reason}")))
+}
+
 /// Where the peers are built.
 fn peers() -> Result<PathBuf> {
     Ok(target_dir()?.join("bench").join("peers"))

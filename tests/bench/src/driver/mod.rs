@@ -17,6 +17,7 @@ mod watch;
 pub(crate) use entrant::{Allocator, Entrant, Kind};
 pub(crate) use layout::{HOPS, Layout, Root, home};
 pub(crate) use load::publish_all;
+pub(crate) use proc::rss_bytes;
 pub(crate) use rig::Rig;
 pub(crate) use setup::Bench;
 pub(crate) use setup::Setup;

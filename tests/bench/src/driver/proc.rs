@@ -33,8 +33,19 @@ pub(super) fn peak_rss_mib(pid: u32) -> Result<f64> {
         .ok_or_else(|| Error::new(format!("{path} has no VmHWM")))
 }
 
+/// The memory that a process has resident, in bytes.
+pub(crate) fn rss_bytes(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).doing(format_args!("read {path}"))?;
+    kib(&status, "VmRSS:").map(|kib| kib * 1024).ok_or_else(|| Error::new(format!("{path} has no VmRSS")))
+}
+
 fn high_water_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    kib(status, "VmHWM:")
+}
+
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

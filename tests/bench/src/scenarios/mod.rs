@@ -9,6 +9,7 @@ mod headers;
 mod latency;
 mod rates;
 mod replay_view;
+mod sizing;
 mod startup;
 mod steady;
 
@@ -44,6 +45,8 @@ pub(crate) enum Name {
     FlowShow,
     /// Reading history in causal order.
     ReplayView,
+    /// What history costs, on disk and in memory.
+    Sizing,
 }
 
 /// What all scenarios are told.
@@ -130,6 +133,7 @@ pub(crate) async fn run(name: Name, plan: &Plan, progress: Progress) -> Result<S
         Name::Allocations => allocations::run(plan, progress).await,
         Name::FlowShow => flow_show::run(plan, progress).await,
         Name::ReplayView => replay_view::run(plan, progress).await,
+        Name::Sizing => sizing::run(plan, progress).await,
     };
     measured.map(Scenario::finished)
 }
