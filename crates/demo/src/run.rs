@@ -124,7 +124,7 @@ async fn start(args: &Args, dir: &Path, progress: Progress) -> Result<Mesh, Fail
     stage.done("five services are ready");
     progress.say(&format!("broker   {}", mesh.broker().url()));
     progress.say(&match mesh.traces() {
-        Traces::Jaeger { api, .. } => format!("Jaeger   {}", api.url()),
+        Traces::Jaeger { api, .. } | Traces::Elsewhere { api, .. } => format!("Jaeger   {}", api.url()),
         Traces::Receiver { why, .. } => format!("no Jaeger: {why}"),
     });
     progress.say(&format!("orders   POST {}", mesh.door().url().unwrap_or_default()));

@@ -1,6 +1,6 @@
 //! What is run: the shop on one broker, or all that a Compose file says.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use demo::deployment::Deployment;
 use demo::traces::Traces;
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    pub(crate) fn books(&self) -> std::path::PathBuf {
+    pub(crate) fn books(&self) -> PathBuf {
         match self {
             Self::Mesh(mesh) => mesh.books(),
             Self::Deployment(deployment) => deployment.books(),
@@ -54,13 +54,6 @@ impl World {
         match self {
             Self::Mesh(mesh) => Ok(mesh.broker().url()),
             Self::Deployment(deployment) => deployment.broker_url(),
-        }
-    }
-
-    pub(crate) fn logs(&self) -> &Path {
-        match self {
-            Self::Mesh(mesh) => mesh.logs(),
-            Self::Deployment(deployment) => deployment.logs(),
         }
     }
 

@@ -78,8 +78,12 @@ impl Deployment {
     /// # Errors
     /// When they have none.
     pub fn broker_url(&self) -> Result<String, Error> {
-        let address = |broker: &str| Ok(format!("nats://{}", self.address(broker, CLIENTS)?));
-        Ok(self.brokers().into_iter().map(address).collect::<Result<Vec<_>, Error>>()?.join(","))
+        Ok(self.broker_urls()?.join(","))
+    }
+
+    fn broker_urls(&self) -> Result<Vec<String>, Error> {
+        let url = |broker: &str| Ok(format!("nats://{}", self.address(broker, CLIENTS)?));
+        self.brokers().into_iter().map(url).collect()
     }
 
     /// A connection to the brokers.
@@ -89,7 +93,7 @@ impl Deployment {
     pub async fn client(&self) -> Result<async_nats::Client, Error> {
         let connecting = async_nats::ConnectOptions::new()
             .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(self.broker_url()?);
+            .connect(self.broker_urls()?);
         Ok(connecting.await?)
     }
 
