@@ -164,7 +164,9 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
             None => "\n".to_owned(),
         };
         text += &match traces {
-            Traces::Jaeger { .. } | Traces::Elsewhere { .. } => format!("Jaeger: {}/search?service=order\n", seen.url),
+            Traces::Jaeger { .. } | Traces::Elsewhere { .. } => {
+                format!("Jaeger: {}/search?service=order\n", seen.url)
+            }
             Traces::Receiver { why, .. } => format!("no Jaeger: {why}\n"),
         };
     }

@@ -182,7 +182,8 @@ impl Compose {
         for (name, container) in &self.containers {
             for (on, dependency) in &container.depends_on {
                 let other = self.containers.get(on);
-                let other = other.ok_or_else(|| format!("services.{name} depends on {on}, which is not there"))?;
+                let other =
+                    other.ok_or_else(|| format!("services.{name} depends on {on}, which is not there"))?;
                 if dependency.condition == Condition::ServiceHealthy && other.healthcheck.is_none() {
                     return Err(format!("services.{name} waits for {on} to be healthy, which has no probe"));
                 }
@@ -257,13 +258,19 @@ mod tests {
     fn what_is_not_known_is_an_error_and_says_where() {
         for (text, expected) in [
             ("name: a\nservices: {}\nnetworks: {}", "networks"),
-            ("name: a\nservices: {b: {image: c, privileged: true}}", "services.b: unknown field `privileged`"),
+            (
+                "name: a\nservices: {b: {image: c, privileged: true}}",
+                "services.b: unknown field `privileged`",
+            ),
             ("name: a\nservices: {b: {image: \"c:${V}\"}}", "`c:${V}`"),
             ("name: a\nservices: {b: {image: c, ports: [\"80\"]}}", "services.b: `80`"),
             ("name: a\nservices: {b: {image: c, volumes: [\"./none:/x\"]}}", "none is not there"),
             ("name: a\nservices: {b: {image: c, volumes: [\"none:/x\"]}}", "the volume none is not there"),
             ("name: a\nservices: {b: {image: c, stop_grace_period: soon}}", "services.b: `soon`"),
-            ("name: a\nservices: {b: {image: c, depends_on: {d: {condition: service_started}}}}", "depends on d"),
+            (
+                "name: a\nservices: {b: {image: c, depends_on: {d: {condition: service_started}}}}",
+                "depends on d",
+            ),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -63,7 +63,8 @@ impl Instance {
             .environment()
             .map(|(variable, value)| Ok((variable.to_owned(), translate(value)?)))
             .collect::<Result<_, _>>();
-        let probe = container.healthcheck.as_ref().map(|check| Probe::new(check, native, &program, translate));
+        let probe =
+            container.healthcheck.as_ref().map(|check| Probe::new(check, native, &program, translate));
         Ok(Some(Self {
             name: name.to_owned(),
             service: service.to_owned(),

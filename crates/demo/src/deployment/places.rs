@@ -53,9 +53,9 @@ impl Ports {
         let mut rest = text;
         while let Some(colon) = rest.find(':') {
             let (before, after) = (&rest[..colon], &rest[colon + 1..]);
-            let begin = before.rfind(|c| !is_of_name(c)).map_or(0, |last| {
-                last + before[last..].chars().next().map_or(1, char::len_utf8)
-            });
+            let begin = before
+                .rfind(|c| !is_of_name(c))
+                .map_or(0, |last| last + before[last..].chars().next().map_or(1, char::len_utf8));
             let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
             let name = &before[begin..];
             let port = after[..digits].parse().ok().filter(|_| !after[digits..].starts_with(is_of_name));
@@ -82,7 +82,9 @@ impl Ports {
         match self.instances(name) {
             [] => Ok(None),
             [one] => Ok(Some(one)),
-            several => Err(format!("{name} is {}: which is meant here cannot be told", several.join(" and "))),
+            several => {
+                Err(format!("{name} is {}: which is meant here cannot be told", several.join(" and ")))
+            }
         }
     }
 }
@@ -137,14 +139,18 @@ mod tests {
     #[tokio::test]
     async fn names_become_addresses_and_stay_what_they_are() {
         let names = [("nats-1", vec!["nats-1"]), ("order", vec!["order-1", "order-2"])];
-        let own = |(name, all): (&str, Vec<&str>)| (name.to_owned(), all.into_iter().map(str::to_owned).collect());
+        let own =
+            |(name, all): (&str, Vec<&str>)| (name.to_owned(), all.into_iter().map(str::to_owned).collect());
         let ports = Ports::new(names.into_iter().map(own).collect());
         let nats = ports.address("nats-1", 4222).unwrap();
         let own = ports.address("order-1", 4222).unwrap();
         assert_ne!(nats, own);
-        let translated = ports.translate("a nats://nats-1:4222,[\"nats-1:4222\"] 0.0.0.0:4222 ö:nats-1:4222", "order-1");
+        let translated =
+            ports.translate("a nats://nats-1:4222,[\"nats-1:4222\"] 0.0.0.0:4222 ö:nats-1:4222", "order-1");
         assert_eq!(translated, Ok(format!("a nats://{nats},[\"{nats}\"] {own} ö:{nats}")));
-        for same in ["https://example.org:4222", "nats-1: 4222", "nats-1:4222x", "my-nats-1:4222", "http:", "12:30"] {
+        for same in
+            ["https://example.org:4222", "nats-1: 4222", "nats-1:4222x", "my-nats-1:4222", "http:", "12:30"]
+        {
             assert_eq!(ports.translate(same, "order-1"), Ok(same.to_owned()));
         }
         assert!(ports.translate("http://order:80", "nats-1").unwrap_err().contains("order-1 and order-2"));

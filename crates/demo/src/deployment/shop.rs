@@ -43,10 +43,15 @@ impl Deployment {
     pub fn shown(&self) -> Result<Vec<(String, String)>, Error> {
         let mut shown = vec![("brokers".to_owned(), self.broker_url()?)];
         for instance in self.instances_of(ORDERS.0) {
-            shown.push((instance.clone(), format!("POST http://{}/orders", self.address(instance, ORDERS.1)?)));
+            shown.push((
+                instance.clone(),
+                format!("POST http://{}/orders", self.address(instance, ORDERS.1)?),
+            ));
         }
         // What is published besides is for a browser.
-        for one in self.instances.iter().filter(|one| !one.own && !self.brokers().contains(&one.name.as_str())) {
+        for one in
+            self.instances.iter().filter(|one| !one.own && !self.brokers().contains(&one.name.as_str()))
+        {
             let container = self.compose.containers.get(&one.service);
             for published in container.into_iter().flat_map(|container| &container.ports) {
                 let url = format!("http://{}", self.address(&one.name, published.container)?);

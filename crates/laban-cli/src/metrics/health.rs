@@ -12,8 +12,7 @@ const LARGEST: usize = 4096;
 /// Whether somebody serves there.
 pub(super) async fn ask(listen: SocketAddr) -> Result<(), Failure> {
     if listen.port() == 0 {
-        let reason =
-            "LABAN_METRICS_ADDR, or --listen, leaves the port to the system, so it is not known here: name one";
+        let reason = "LABAN_METRICS_ADDR, or --listen, leaves the port to the system, so it is not known here: name one";
         return Err(Failure::Usage(reason.to_owned()));
     }
     let address = reachable(listen);

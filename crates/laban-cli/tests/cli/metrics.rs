@@ -126,8 +126,7 @@ async fn health_says_by_its_exit_code_whether_one_serves_there() -> Outcome {
     let served = metrics.url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
     // As a container is told where to listen.
     let everywhere = served.replace("127.0.0.1", "0.0.0.0");
-    let health =
-        |address: &str| laban(&["metrics", "health"]).env("LABAN_METRICS_ADDR", address).output();
+    let health = |address: &str| laban(&["metrics", "health"]).env("LABAN_METRICS_ADDR", address).output();
     assert_eq!(outcome(&health(&everywhere)?), (Some(0), "ok\n".to_owned(), String::new()));
 
     metrics.process.stop(SOON).await?;

@@ -48,7 +48,8 @@ impl TryFrom<String> for Period {
                 "h" => 3_600_000,
                 _ => return Err(format!("`{text}` is no length of time such as 1m30s")),
             };
-            let number: u64 = number.parse().map_err(|_| format!("`{text}` is no length of time such as 1m30s"))?;
+            let number: u64 =
+                number.parse().map_err(|_| format!("`{text}` is no length of time such as 1m30s"))?;
             millis += number * each;
             rest = more;
         }
@@ -136,8 +137,8 @@ pub(super) fn interpolate(value: &mut Value) -> Result<(), String> {
             while let Some((before, after)) = rest.split_once('$') {
                 let inside = after.strip_prefix('{').and_then(|after| after.split_once('}'));
                 let default = inside.and_then(|(inside, after)| Some((inside.split_once(":-")?.1, after)));
-                let (default, after) =
-                    default.ok_or_else(|| format!("`{text}`: a variable without a default is not understood"))?;
+                let (default, after) = default
+                    .ok_or_else(|| format!("`{text}`: a variable without a default is not understood"))?;
                 whole.push_str(before);
                 whole.push_str(default);
                 rest = after;
