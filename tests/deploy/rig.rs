@@ -48,9 +48,9 @@ impl DerefMut for Rig {
 }
 
 impl Rig {
-    /// Starts all of it. Where there is no Jaeger or no Prometheus it says so, and there is nothing; it fails if there must
+    /// Starts all of it, with these variables of the file. Where there is no Jaeger or no Prometheus it says so, and there is nothing; it fails if there must
     /// be one.
-    pub(crate) async fn start() -> Outcome<Option<Self>> {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Outcome<Option<Self>> {
         let tools = tokio::task::spawn_blocking(|| {
             [("JAEGER", tools::jaeger()), ("PROMETHEUS", tools::prometheus())]
         });
@@ -72,7 +72,7 @@ impl Rig {
             Path::new(&folder).join(test)
         });
         let file = project("deploy/compose/compose.yaml");
-        let deployment = Deployment::start(&file, logs, Progress::Silent).await?;
+        let deployment = Deployment::start(&file, variables, logs, Progress::Silent).await?;
         Ok(Some(Self { deployment, _alone }))
     }
 

@@ -134,7 +134,9 @@ async fn start(args: &Args, dir: &Path, progress: Progress) -> Result<Mesh, Fail
 
 async fn deploy(file: &Path, dir: &Path, progress: Progress) -> Result<Deployment, Failure> {
     let stage = progress.stage(format!("starting what {} says", file.display()), 0);
-    let deployment = Deployment::start(file, Some(dir.join("logs")), progress).await?;
+    let deadline = DEADLINE.as_millis().to_string();
+    let variables = [("SHOP_PAYMENT_DEADLINE_MS", deadline.as_str())];
+    let deployment = Deployment::start(file, &variables, Some(dir.join("logs")), progress).await?;
     stage.done(&format!("{} processes are well", deployment.instances().count()));
     for (what, url) in deployment.shown()? {
         progress.say(&format!("{what:<10} {url}"));

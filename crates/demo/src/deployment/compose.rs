@@ -146,18 +146,19 @@ pub struct Build {
 }
 
 impl Compose {
-    /// Reads the file. Variables take their defaults: `${LABAN_IMAGE:-laban/shop:0.1.0}` is `laban/shop:0.1.0`.
+    /// Reads the file. Variables that are not given take their defaults, whatever the environment says:
+    /// `${LABAN_IMAGE:-laban/shop:0.1.0}` is `laban/shop:0.1.0`.
     ///
     /// # Errors
     /// With the place, when it cannot be read or has something in it that is not understood here.
-    pub fn read(file: &Path) -> Result<Self, Error> {
+    pub fn read(file: &Path, variables: &[(&str, &str)]) -> Result<Self, Error> {
         let refused = |why: String| Error::Deployment { file: file.to_owned(), why };
         let text = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
         let mut all = yaml::parse(&text).map_err(refused)?;
         if let Value::Object(keys) = &mut all {
             keys.retain(|key, _| !key.starts_with("x-"));
         }
-        values::interpolate(&mut all).map_err(refused)?;
+        values::interpolate(&mut all, variables).map_err(refused)?;
         let parsed: File = serde_json::from_value(all).map_err(|error| refused(error.to_string()))?;
         let mut containers = BTreeMap::new();
         for (name, value) in parsed.services {
@@ -251,7 +252,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("compose.yaml");
         std::fs::write(&file, text).unwrap();
-        Compose::read(&file).map_err(|error| error.to_string())
+        Compose::read(&file, &[]).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -51,12 +51,18 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Starts all of it, and waits until every probe says that it is well. Logs go to a folder, or to a temporary one.
+    /// Starts all of it, with these variables of the file, and waits until every probe says that it is well. Logs go to a
+    /// folder, or to a temporary one.
     ///
     /// # Errors
     /// When the file says what is not understood, a program is not there, or one does not become well.
-    pub async fn start(file: &Path, logs: Option<PathBuf>, progress: Progress) -> Result<Self, Error> {
-        let mut deployment = Self::prepare(Compose::read(file)?, logs).await?;
+    pub async fn start(
+        file: &Path,
+        variables: &[(&str, &str)],
+        logs: Option<PathBuf>,
+        progress: Progress,
+    ) -> Result<Self, Error> {
+        let mut deployment = Self::prepare(Compose::read(file, variables)?, logs).await?;
         for service in &deployment.left_out {
             progress.say(&format!("left out  {service}: nothing on this machine stands for its image"));
         }

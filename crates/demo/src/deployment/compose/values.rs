@@ -128,27 +128,28 @@ impl TryFrom<String> for Published {
     }
 }
 
-/// Puts in the default of each variable.
-pub(super) fn interpolate(value: &mut Value) -> Result<(), String> {
+/// Puts in the variables, or their defaults.
+pub(super) fn interpolate(value: &mut Value, variables: &[(&str, &str)]) -> Result<(), String> {
     match value {
         Value::String(text) => {
             let mut rest = text.as_str();
             let mut whole = String::new();
             while let Some((before, after)) = rest.split_once('$') {
                 let inside = after.strip_prefix('{').and_then(|after| after.split_once('}'));
-                let default = inside.and_then(|(inside, after)| Some((inside.split_once(":-")?.1, after)));
-                let (default, after) = default
+                let default = inside.and_then(|(inside, after)| Some((inside.split_once(":-")?, after)));
+                let ((name, default), after) = default
                     .ok_or_else(|| format!("`{text}`: a variable without a default is not understood"))?;
+                let set = variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| *value);
                 whole.push_str(before);
-                whole.push_str(default);
+                whole.push_str(set.unwrap_or(default));
                 rest = after;
             }
             whole.push_str(rest);
             *text = whole;
             Ok(())
         }
-        Value::Array(all) => all.iter_mut().try_for_each(interpolate),
-        Value::Object(all) => all.values_mut().try_for_each(interpolate),
+        Value::Array(all) => all.iter_mut().try_for_each(|one| interpolate(one, variables)),
+        Value::Object(all) => all.values_mut().try_for_each(|one| interpolate(one, variables)),
         _ => Ok(()),
     }
 }
@@ -182,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn variables_take_their_defaults() {
-        let mut value = json!(["a ${X:-b:1} c", {"d": "${Y:-}"}]);
-        assert_eq!(interpolate(&mut value), Ok(()));
-        assert_eq!(value, json!(["a b:1 c", {"d": ""}]));
+    fn variables_take_their_defaults_unless_they_are_set() {
+        let mut value = json!(["a ${X:-b:1} c", {"d": "${Y:-}"}, "${Z:-1}"]);
+        assert_eq!(interpolate(&mut value, &[("Z", "2")]), Ok(()));
+        assert_eq!(value, json!(["a b:1 c", {"d": ""}, "2"]));
         for bad in ["$X", "${X}", "a$"] {
-            assert!(interpolate(&mut json!(bad)).is_err(), "{bad}");
+            assert!(interpolate(&mut json!(bad), &[]).is_err(), "{bad}");
         }
     }
 }
