@@ -34,25 +34,28 @@ async fn any_node_and_any_leader_is_killed_amid_a_thousand_orders_and_nothing_is
     let door = rig.door()?;
     let mut placed = Vec::with_capacity(plan.orders.len());
     let mut killed = BTreeSet::new();
-    for (portion, victim) in plan.orders.chunks(plan.orders.len().div_ceil(VICTIMS.len())).zip(VICTIMS) {
-        let (first, second) = portion.split_at(portion.len() / 2);
-        placed.extend(place_at(&door, first).await);
+    let mut portions = plan.orders.chunks(plan.orders.len().div_ceil(2 * VICTIMS.len() + 1));
+    let mut next = || portions.next().unwrap_or_default();
+    placed.extend(place_at(&door, next()).await);
+    for victim in VICTIMS {
+        let (amid, after) = (next(), next());
         let Some(node) = victim.name(&rig, &killed).await? else {
-            placed.extend(place_at(&door, second).await);
+            placed.extend(place_at(&door, &[amid, after].concat()).await);
             continue;
         };
         let begun = Instant::now();
         // What was placed is not over yet, and more comes at this moment: it is in the middle, however fast the machine is.
-        let (second, ()) = tokio::join!(place_at(&door, second), async { rig.kill(&node) });
+        let (amid, ()) = tokio::join!(place_at(&door, amid), async { rig.kill(&node) });
         let answered = begun.elapsed();
-        let orders = second.len();
-        placed.extend(second);
-        rig.start_again(&node).await?;
-        rig.whole().await?;
-        let whole = begun.elapsed();
-        note(&format!(
-            "{victim:?}, {node}: {orders} orders answered in {answered:.1?}, whole again after {whole:.1?}"
-        ));
+        note(&format!("{victim:?}, {node}: {} orders answered in {answered:.1?}", amid.len()));
+        let whole = async {
+            rig.start_again(&node).await?;
+            rig.whole().await
+        };
+        let (whole, after) = tokio::join!(whole, place_at(&door, after));
+        whole?;
+        note(&format!("{node}: whole again {:.1?} after it was started again", begun.elapsed() - answered));
+        placed.extend(amid.into_iter().chain(after));
         killed.insert(node);
     }
     assert_eq!(killed, rig.brokers().into_iter().map(str::to_owned).collect());

@@ -16,22 +16,24 @@ const PROCESSES: usize = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_compose_says_comes_up_and_takes_orders_at_both_doors() -> Outcome {
-    // Some banks never answer: that is waited for.
-    let Some(mut rig) = Rig::start(&[("SHOP_PAYMENT_DEADLINE_MS", "5000")]).await? else { return Ok(()) };
+    // Some banks never answer, which is waited for; all others do by then, on a busy machine too.
+    let Some(mut rig) = Rig::start(&[("SHOP_PAYMENT_DEADLINE_MS", "20000")]).await? else { return Ok(()) };
     probes_say_that_all_is_well(&rig).await?;
     let plan = Plan::with_silent_banks(ORDERS, 1);
     let doors = both_doors(&rig)?;
     let (first, second) = plan.orders.split_at(plan.orders.len() / 2);
     let (mut placed, more) = tokio::join!(place_at(&doors[0], first), place_at(&doors[1], second));
     placed.extend(more);
-    let over = rig.over(&plan, &placed).await?;
+    // Those that look have the time until then.
+    let (over, scraped) = tokio::join!(rig.over(&plan, &placed), all_is_scraped(&rig));
+    scraped?;
+    let over = over?;
     over.assert_as_planned(&plan);
     streams_have_three_replicas(&rig).await?;
 
     let spans = audit_spans(rig.traces(), &over.history, &over.audit, &silent()).await?;
     assert!(spans.findings.is_empty(), "expected no difference, found:\n  {}", spans.findings.join("\n  "));
     assert_eq!((spans.orphan_spans, spans.services_per_trace), (0, Some(5)));
-    all_is_scraped(&rig).await?;
 
     let flow = over.audit.completed.first().and_then(|id| over.history.flow(id)).ok_or("a flow")?;
     let trace = flow.traces().first().map(|id| (*id).to_owned()).ok_or("a trace")?;
