@@ -1,6 +1,6 @@
 # `make` lists what there is. GNU make 3.81 is enough.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench guard jaeger tools dev
+.PHONY: help demo cluster test check chaos bench guard jaeger tools dev
 
 CARGO ?= cargo
 BIN := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/debug
@@ -24,6 +24,18 @@ demo: ## run the shop on a real broker: 200 orders, audited (ONCE=1: verify and 
 	@$(BINARIES)
 	$(call step,running the demo)
 	@$(BIN)/demo
+
+cluster: ## run what deploy/compose says as processes of this machine: 200 orders, audited (ONCE=1: verify and exit)
+	$(call step,finding or fetching nats-server)
+	@deploy/local/nats-server.sh >/dev/null
+	$(call step,finding or fetching Jaeger)
+	@deploy/local/jaeger.sh >/dev/null
+	$(call step,finding or fetching Prometheus)
+	@deploy/local/prometheus.sh >/dev/null
+	$(call step,building the shop and the demo)
+	@$(BINARIES)
+	$(call step,running the cluster)
+	@$(BIN)/demo --compose deploy/compose/compose.yaml
 
 test: ## run all tests (LABAN_REQUIRE_JAEGER=1 and LABAN_REQUIRE_PROMETHEUS=1: fail if there is none)
 	$(call step,finding or fetching nats-server)

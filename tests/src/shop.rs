@@ -116,7 +116,7 @@ impl Shop {
     pub async fn settled(&self, flows: impl IntoIterator<Item = &FlowId>) -> Outcome<History> {
         let mut history = self.history().await?;
         let stage = Progress::Silent.stage("", 0);
-        let unsettled = settle(&self.mesh, &mut history, flows, SETTLE, &stage).await?;
+        let unsettled = settle(|| self.mesh.check(), &mut history, flows, SETTLE, &stage).await?;
         if unsettled.0.is_empty() { Ok(history) } else { Err(unsettled.to_string().into()) }
     }
 

@@ -15,6 +15,14 @@ pub enum Error {
         /// What builds it.
         hint: &'static str,
     },
+    /// A Compose file says what cannot be done here.
+    #[error("cannot run {}: {why}", file.display())]
+    Deployment {
+        /// The file.
+        file: PathBuf,
+        /// What is in the way.
+        why: String,
+    },
     /// The broker cannot be reached.
     #[error("the broker cannot be reached")]
     Connect(#[from] async_nats::ConnectError),

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod audit;
+pub mod deployment;
+mod door;
 mod error;
 mod history;
 mod mesh;
@@ -12,9 +14,10 @@ mod settle;
 mod signals;
 pub mod traces;
 
+pub use door::Door;
 pub use error::Error;
 pub use history::History;
-pub use mesh::{Door, Mesh, Settings};
+pub use mesh::{Mesh, Settings};
 pub use progress::{Progress, Stage};
 pub use service::{CHOREOGRAPHY, Service, program};
 pub use settle::{Unsettled, settle};

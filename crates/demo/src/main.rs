@@ -2,6 +2,7 @@
 
 mod run;
 mod terminal;
+mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ struct Args {
     /// Send spans to the demo's own receiver, even if a Jaeger is at hand
     #[arg(long)]
     no_jaeger: bool,
+    /// Start what this Compose file says, as processes of this machine, instead of one broker and five services
+    #[arg(long, value_name = "FILE", conflicts_with = "no_jaeger")]
+    compose: Option<PathBuf>,
     /// Where summary.json and the services' logs go [default: `demo` in the folder of build results]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,

@@ -1,5 +1,4 @@
 mod choreography;
-mod door;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -12,11 +11,10 @@ use laban_testkit::{Broker, Process, ProcessBuilder, wait};
 use laban_wire::FlowReader;
 use tempfile::TempDir;
 
-pub use self::door::Door;
 pub use self::settings::Settings;
 use crate::mesh::choreography::undeclared;
 use crate::traces::Traces;
-use crate::{Error, History, Service};
+use crate::{Door, Error, History, Service};
 
 /// Five processes and a broker on two cores that compile something else meanwhile.
 const READY: Duration = Duration::from_secs(60);
@@ -92,7 +90,7 @@ impl Mesh {
         self.services.remove(&service);
         if service == Service::Order {
             // The address of a process that is gone.
-            match std::fs::remove_file(&self.door().0) {
+            match std::fs::remove_file(self.door_file()) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::io("remove an old address")(error));
                 }
@@ -143,7 +141,7 @@ impl Mesh {
             .env("LABAN_ACK_WAIT_MS", self.ack_wait.as_millis().to_string())
             .env("LABAN_HTTP_ADDR", "127.0.0.1:0")
             .env("SHOP_HTTP_ADDR", "127.0.0.1:0")
-            .env("SHOP_HTTP_ADDR_FILE", &self.door().0)
+            .env("SHOP_HTTP_ADDR_FILE", self.door_file())
             .env("SHOP_BOOKS_DIR", self.books());
         self.env.iter().fold(process, |process, (name, value)| process.env(name, value))
     }
@@ -250,7 +248,11 @@ impl Mesh {
 
     /// Where orders are placed.
     pub fn door(&self) -> Door {
-        Door(self.folder.path().join("order.address"))
+        Door::in_file(self.door_file())
+    }
+
+    fn door_file(&self) -> PathBuf {
+        self.folder.path().join("order.address")
     }
 
     /// The folder of the shop's books.

@@ -70,7 +70,7 @@ impl Summary {
     /// Puts it together.
     pub fn new(audit: &Audit, spans: &SpanAudit, traces: &Traces, tools: Tools, seconds: f64) -> Self {
         let url = match traces {
-            Traces::Jaeger { api, .. } => api.url().to_owned(),
+            Traces::Jaeger { api, .. } | Traces::Elsewhere { api, .. } => api.url().to_owned(),
             Traces::Receiver { receiver, .. } => receiver.url(),
         };
         let seen = Some(Seen {
@@ -80,7 +80,7 @@ impl Summary {
             services_per_trace: spans.services_per_trace,
         });
         let (jaeger, receiver) = match traces {
-            Traces::Jaeger { .. } => (seen, None),
+            Traces::Jaeger { .. } | Traces::Elsewhere { .. } => (seen, None),
             Traces::Receiver { .. } => (None, seen),
         };
         Self {
@@ -141,7 +141,7 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
     let mut text = String::new();
     for (_, flow) in examples {
         text += &flow.to_tree(style);
-        if let Traces::Jaeger { api, .. } = traces {
+        if let Some(api) = traces.api() {
             text.extend(flow.traces().into_iter().map(|trace| api.trace_url(trace) + "\n"));
         }
         text.push('\n');
@@ -164,7 +164,9 @@ pub fn text(summary: &Summary, examples: &[(String, Flow)], traces: &Traces, sty
             None => "\n".to_owned(),
         };
         text += &match traces {
-            Traces::Jaeger { .. } => format!("Jaeger: {}/search?service=order\n", seen.url),
+            Traces::Jaeger { .. } | Traces::Elsewhere { .. } => {
+                format!("Jaeger: {}/search?service=order\n", seen.url)
+            }
             Traces::Receiver { why, .. } => format!("no Jaeger: {why}\n"),
         };
     }

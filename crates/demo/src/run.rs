@@ -1,15 +1,17 @@
 //! One run, from the broker to the summary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use demo::audit::{Audit, SpanAudit, audit, audit_spans};
+use demo::deployment::Deployment;
 use demo::orders::{Placed, Plan, place};
 use demo::report::{Summary, Tools, examples, text};
 use demo::traces::{Traces, Wanted};
 use demo::{Error, History, Mesh, Progress, Settings, Signals, settle};
 use laban_flow::TreeStyle;
 
+use crate::world::World;
 use crate::{Args, terminal};
 
 /// How many orders are under way at a time.
@@ -19,6 +21,8 @@ const SETTLE: Duration = Duration::from_secs(120);
 /// How long a payment may take to answer: longer than one does on a machine that compiles something meanwhile, which was
 /// seen to be a second and more; and short enough to watch.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// The same where sixteen processes share the machine, and each record is written through to three disks.
+const DEADLINE_ON_A_CLUSTER: Duration = Duration::from_secs(15);
 /// How many findings are shown.
 const MOST_SHOWN: usize = 20;
 /// How often is looked whether a service still runs.
@@ -46,47 +50,50 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
         verified = verify(args) => verified,
         () = signals.next() => return Err(Failure::Stopped),
     };
-    let (mesh, findings) = match verified {
+    let (world, findings) = match verified {
         Ok(verified) => verified,
         // Ctrl-C on a terminal reaches the services too, and they may be faster.
         Err(_) if signals.came_meanwhile().await => return Err(Failure::Stopped),
         Err(failure) => return Err(failure),
     };
     if !args.once && terminal::is_terminal() {
-        stay(&mesh, &mut signals).await?;
+        stay(&world, &mut signals).await?;
     } else {
         tokio::select! {
-            stopped = mesh.stop() => stopped?,
+            stopped = world.stop() => stopped?,
             () = signals.next() => return Err(Failure::Stopped),
         }
     }
     findings
 }
 
-/// Runs the whole thing. The mesh still runs afterwards; the result says whether all is as it should be.
-async fn verify(args: &Args) -> Result<(Mesh, Result<(), Failure>), Failure> {
+/// Runs the whole thing. It still runs afterwards; the result says whether all is as it should be.
+async fn verify(args: &Args) -> Result<(World, Result<(), Failure>), Failure> {
     let progress = Progress::detect();
     let dir = output_dir(args)?;
-    let mesh = start(args, &dir, progress).await?;
+    let world = match &args.compose {
+        None => World::Mesh(Box::new(start(args, &dir, progress).await?)),
+        Some(file) => World::Deployment(Box::new(deploy(file, &dir, progress).await?)),
+    };
     let plan = Plan::with_silent_banks(args.orders, args.seed);
     let begun = Instant::now();
-    let placed = place_all(&mesh, &plan, progress).await;
-    let mut history = mesh.history().await?;
-    settle_all(&mesh, &mut history, &placed, progress).await?;
+    let placed = place_all(&world, &plan, progress).await?;
+    let mut history = world.history().await?;
+    settle_all(&world, &mut history, &placed, progress).await?;
     let seconds = begun.elapsed().as_secs_f64();
-    let flows = audit(&plan, &placed, &history, &mesh.books())?;
+    let flows = audit(&plan, &placed, &history, &world.books())?;
     let stage = progress.stage("reading traces back", (flows.completed.len() + flows.cancelled.len()) as u64);
-    let spans = audit_spans(mesh.traces(), &history, &flows, &stage).await?;
+    let spans = audit_spans(world.traces(), &history, &flows, &stage).await?;
     stage.done(&format!("compared {} spans with the causes in the streams", spans.spans));
 
-    let summary = Summary::new(&flows, &spans, mesh.traces(), tools(&mesh).await?, seconds);
+    let summary = Summary::new(&flows, &spans, world.traces(), tools(&world).await?, seconds);
     let path = dir.join("summary.json");
     summary.write(&path)?;
     let style = TreeStyle { ascii: !terminal::is_utf8(), colour: terminal::has_colours() };
-    let shown = text(&summary, &examples(&flows, &history), mesh.traces(), style);
+    let shown = text(&summary, &examples(&flows, &history), world.traces(), style);
     terminal::print(&shown).map_err(|e| Failure::Broken(format!("cannot write to standard output: {e}")))?;
     progress.say(&format!("summary: {}", path.display()));
-    Ok((mesh, judge(&flows, &spans)))
+    Ok((world, judge(&flows, &spans)))
 }
 
 fn output_dir(args: &Args) -> Result<PathBuf, Failure> {
@@ -106,7 +113,7 @@ fn output_dir(args: &Args) -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-async fn start(args: &Args, dir: &std::path::Path, progress: Progress) -> Result<Mesh, Failure> {
+async fn start(args: &Args, dir: &Path, progress: Progress) -> Result<Mesh, Failure> {
     let stage = progress.stage("starting the broker, Jaeger and five services", 0);
     let settings = Settings {
         traces: if args.no_jaeger { Wanted::Receiver } else { Wanted::from_env() },
@@ -119,7 +126,7 @@ async fn start(args: &Args, dir: &std::path::Path, progress: Progress) -> Result
     stage.done("five services are ready");
     progress.say(&format!("broker   {}", mesh.broker().url()));
     progress.say(&match mesh.traces() {
-        Traces::Jaeger { api, .. } => format!("Jaeger   {}", api.url()),
+        Traces::Jaeger { api, .. } | Traces::Elsewhere { api, .. } => format!("Jaeger   {}", api.url()),
         Traces::Receiver { why, .. } => format!("no Jaeger: {why}"),
     });
     progress.say(&format!("orders   POST {}", mesh.door().url().unwrap_or_default()));
@@ -127,22 +134,35 @@ async fn start(args: &Args, dir: &std::path::Path, progress: Progress) -> Result
     Ok(mesh)
 }
 
-async fn place_all(mesh: &Mesh, plan: &Plan, progress: Progress) -> Vec<Placed> {
+async fn deploy(file: &Path, dir: &Path, progress: Progress) -> Result<Deployment, Failure> {
+    let stage = progress.stage(format!("starting what {} says", file.display()), 0);
+    let deadline = DEADLINE_ON_A_CLUSTER.as_millis().to_string();
+    let variables = [("SHOP_PAYMENT_DEADLINE_MS", deadline.as_str())];
+    let deployment = Deployment::start(file, &variables, Some(dir.join("logs")), progress).await?;
+    stage.done(&format!("{} processes are well", deployment.instances().count()));
+    for (what, url) in deployment.shown()? {
+        progress.say(&format!("{what:<10} {url}"));
+    }
+    progress.say(&format!("logs       {}", deployment.logs().display()));
+    Ok(deployment)
+}
+
+async fn place_all(world: &World, plan: &Plan, progress: Progress) -> Result<Vec<Placed>, Failure> {
     let stage = progress.stage("placing orders", plan.orders.len() as u64);
-    let placed = place(&mesh.door(), &plan.orders, AT_ONCE, &stage).await;
+    let placed = place(&world.door()?, &plan.orders, AT_ONCE, &stage).await;
     stage.done(&format!("placed {} orders", placed.len()));
-    placed
+    Ok(placed)
 }
 
 async fn settle_all(
-    mesh: &Mesh,
+    world: &World,
     history: &mut History,
     placed: &[Placed],
     progress: Progress,
 ) -> Result<(), Failure> {
     let flows = placed.iter().filter_map(|one| one.flow.as_ref());
     let stage = progress.stage("waiting for all flows to end", flows.clone().count() as u64);
-    let unsettled = settle(mesh, history, flows, SETTLE, &stage).await?;
+    let unsettled = settle(|| world.check(), history, flows, SETTLE, &stage).await?;
     if unsettled.0.is_empty() {
         stage.done("all flows have ended");
     } else {
@@ -151,11 +171,11 @@ async fn settle_all(
     Ok(())
 }
 
-async fn tools(mesh: &Mesh) -> Result<Tools, Failure> {
+async fn tools(world: &World) -> Result<Tools, Failure> {
     Ok(Tools {
         laban: env!("CARGO_PKG_VERSION"),
-        nats_server: mesh.client().await?.server_info().version,
-        jaeger: mesh.traces().version().await,
+        nats_server: world.client().await?.server_info().version,
+        jaeger: world.traces().version().await,
     })
 }
 
@@ -174,14 +194,14 @@ fn judge(flows: &Audit, spans: &SpanAudit) -> Result<(), Failure> {
     Err(Failure::Broken(reason))
 }
 
-/// Keeps the mesh until somebody asks for its end.
-async fn stay(mesh: &Mesh, signals: &mut Signals) -> Result<(), Failure> {
-    terminal::say(&format!("\nlaban flow show <flow> --server {}", mesh.broker().url()));
+/// Keeps it until somebody asks for its end.
+async fn stay(world: &World, signals: &mut Signals) -> Result<(), Failure> {
+    terminal::say(&format!("\nlaban flow show <flow> --server {}", world.broker_url()?));
     terminal::say("the shop stays open; Ctrl-C closes it");
     let died = async {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = mesh.check() {
+            if let Err(error) = world.check() {
                 return Failure::from(error);
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use laban_testkit::wait;
 use laban_wire::FlowId;
 
-use crate::{Error, History, Mesh, Stage};
+use crate::{Error, History, Stage};
 
 /// How many flows are told about when some have not ended.
 const MOST_TOLD: usize = 10;
@@ -31,9 +31,9 @@ impl fmt::Display for Unsettled {
 /// not by the deadline.
 ///
 /// # Errors
-/// When the streams cannot be read, or a service ends by itself.
+/// When the streams cannot be read, or `check` fails: when a service ends by itself, for example.
 pub async fn settle(
-    mesh: &Mesh,
+    check: impl Fn() -> Result<(), Error>,
     history: &mut History,
     flows: impl IntoIterator<Item = &FlowId>,
     deadline: Duration,
@@ -44,7 +44,7 @@ pub async fn settle(
     let mut failed = None;
     let settled = wait::until("all flows to end", deadline, async || {
         let looked = async {
-            mesh.check()?;
+            check()?;
             history.read_on().await
         };
         if let Err(error) = looked.await {

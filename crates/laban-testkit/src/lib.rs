@@ -26,6 +26,7 @@ pub use cluster::{Builder as ClusterBuilder, Cluster};
 pub use disk::SmallDisk;
 pub use error::Error;
 pub use jaeger::{Builder as JaegerBuilder, Jaeger};
+pub use ports::Port;
 pub use power::PowerDisk;
 pub use process::Process;
 pub use prometheus::Prometheus;

@@ -14,15 +14,38 @@ const TRIES: usize = 5;
 /// It is held by a socket that is bound and does not listen, so clients are refused as long as no server is there. The
 /// system gives such a port to nobody who asks for a free one, and takes it for no connection of a client, not even one
 /// to this very port.
+///
+/// ```
+/// # fn main() -> Result<(), laban_testkit::Error> {
+/// use std::net::TcpListener;
+/// use laban_testkit::Port;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(async {
+/// let mut port = Port::free()?;
+/// port.let_in();
+/// let server = TcpListener::bind(("127.0.0.1", port.number()));
+/// assert!(server.is_ok());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     held: Option<TcpSocket>,
 }
 
 impl Port {
     /// A free port.
-    pub(crate) fn free() -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the system has none.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn free() -> Result<Self, Error> {
         let bind = || {
             let socket = bound(0)?;
             Ok(Self { number: socket.local_addr()?.port(), held: Some(socket) })
@@ -38,12 +61,14 @@ impl Port {
         }
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 
     /// To be called just before a server starts on it. Only Linux lets it in while the port is held.
-    pub(crate) fn let_in(&mut self) {
+    pub fn let_in(&mut self) {
         if !cfg!(target_os = "linux") {
             self.held = None;
         }

@@ -46,6 +46,13 @@ pub enum Traces {
         /// Its API.
         api: JaegerApi,
     },
+    /// A Jaeger that somebody else runs.
+    Elsewhere {
+        /// Its API.
+        api: JaegerApi,
+        /// Where it takes spans by OTLP over gRPC.
+        endpoint: String,
+    },
     /// The own receiver.
     Receiver {
         /// The receiver.
@@ -81,7 +88,16 @@ impl Traces {
     pub fn endpoint(&self) -> String {
         match self {
             Self::Jaeger { jaeger, .. } => jaeger.otlp_grpc_url(),
+            Self::Elsewhere { endpoint, .. } => endpoint.clone(),
             Self::Receiver { receiver, .. } => receiver.url(),
+        }
+    }
+
+    /// Jaeger's API, if a Jaeger takes the spans.
+    pub fn api(&self) -> Option<&JaegerApi> {
+        match self {
+            Self::Jaeger { api, .. } | Self::Elsewhere { api, .. } => Some(api),
+            Self::Receiver { .. } => None,
         }
     }
 
@@ -91,7 +107,7 @@ impl Traces {
     /// When Jaeger's API does not answer as it should.
     pub async fn trace(&self, id: &str) -> Result<Trace, Error> {
         match self {
-            Self::Jaeger { api, .. } => api.trace(id).await,
+            Self::Jaeger { api, .. } | Self::Elsewhere { api, .. } => api.trace(id).await,
             Self::Receiver { receiver, .. } => Ok(receiver.trace(id)),
         }
     }
@@ -102,14 +118,14 @@ impl Traces {
     /// When Jaeger's API does not answer as it should.
     pub async fn dependencies(&self) -> Result<BTreeSet<(String, String)>, Error> {
         match self {
-            Self::Jaeger { api, .. } => api.dependencies().await,
+            Self::Jaeger { api, .. } | Self::Elsewhere { api, .. } => api.dependencies().await,
             Self::Receiver { receiver, .. } => Ok(receiver.dependencies()),
         }
     }
 
     /// The version of Jaeger, as far as it says one.
     pub async fn version(&self) -> Option<String> {
-        let Self::Jaeger { .. } = self else { return None };
+        self.api()?;
         let program = tokio::task::spawn_blocking(|| Tool::Jaeger.find(|_| ())).await.ok()?.ok()?;
         let said = tokio::process::Command::new(program).arg("version").output().await.ok()?;
         let said: serde_json::Value = serde_json::from_slice(&said.stdout).ok()?;

@@ -6,6 +6,7 @@
 mod broker;
 mod consumers;
 mod flows;
+mod health;
 mod page;
 mod serve;
 mod settings;
@@ -28,7 +29,11 @@ use settings::Settings;
 /// A look that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failure> {
+    let asked = args.asked.is_some();
     let settings = Settings::of(args, |name| std::env::var(name).ok())?;
+    if asked {
+        return health::ask(settings.listen).await;
+    }
     let mut signals = Signals::listen()?;
     let published = Published::default();
     let (address, serving) = serve::serve(settings.listen, published.clone()).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::flow::Overdue;
 use crate::flow::period::Period;
-use crate::{Failure, http};
+use crate::{Failure, failure, http};
 
 /// At most so often, whatever is asked.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -37,6 +37,15 @@ pub(crate) struct Args {
     brokers: Vec<String>,
     #[command(flatten)]
     overdue: Overdue,
+    #[command(subcommand)]
+    pub(super) asked: Option<Asked>,
+}
+
+#[derive(clap::Subcommand)]
+pub(super) enum Asked {
+    /// Ask the one that serves there whether it runs: for containers without a shell
+    #[command(after_help = failure::EXIT_CODES)]
+    Health,
 }
 
 /// What the flags and the environment come to.
@@ -51,7 +60,7 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn of(args: Args, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        let Args { listen, every, most, mut brokers, overdue } = args;
+        let Args { listen, every, most, mut brokers, overdue, asked: _ } = args;
         if brokers.is_empty() {
             let named =
                 read("LABAN_METRICS_BROKERS", &env, |list| list.split(',').map(http::address).collect());

@@ -118,3 +118,21 @@ fn what_cannot_be_used_stops_it() -> Outcome {
     assert!(code == Some(2) && err.contains("nats context `absent`"), "{err}");
     Ok(())
 }
+
+#[tokio::test]
+async fn health_says_by_its_exit_code_whether_one_serves_there() -> Outcome {
+    // Nobody needs a broker to be alive.
+    let metrics = Metrics::start("nats://127.0.0.1:9", &[]).await?;
+    let served = metrics.url.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    // As a container is told where to listen.
+    let everywhere = served.replace("127.0.0.1", "0.0.0.0");
+    let health = |address: &str| laban(&["metrics", "health"]).env("LABAN_METRICS_ADDR", address).output();
+    assert_eq!(outcome(&health(&everywhere)?), (Some(0), "ok\n".to_owned(), String::new()));
+
+    metrics.process.stop(SOON).await?;
+    let (code, out, err) = outcome(&health(&served)?);
+    assert!(code == Some(1) && out.is_empty() && err.contains(&served), "{code:?} {out} {err}");
+    let (code, _, err) = outcome(&health("127.0.0.1:0")?);
+    assert!(code == Some(2) && err.contains("LABAN_METRICS_ADDR"), "{err}");
+    Ok(())
+}
