@@ -44,7 +44,8 @@ pub(super) async fn place(count: usize) -> Result<(Profiled, Flows)> {
         return Err(Error::new(format!("{} of {count} orders were taken", flows.len())));
     }
     let mut history = mesh.history().await.doing("read the shop's history")?;
-    let unsettled = settle(&mesh, &mut history, &flows, SETTLE, &stage).await.doing("wait for the orders")?;
+    let unsettled =
+        settle(|| mesh.check(), &mut history, &flows, SETTLE, &stage).await.doing("wait for the orders")?;
     if let Some(first) = unsettled.0.first() {
         return Err(Error::new(format!("{} orders have not ended: {first}", unsettled.0.len())));
     }
