@@ -40,12 +40,21 @@ pub(crate) fn say_on(text: &str) {
 
 /// A line on a terminal that says how far it has come; nothing elsewhere.
 pub(crate) fn progress(message: &'static str) -> ProgressBar {
+    on_terminal(|| ProgressBar::new_spinner().with_message(message), "{spinner} {msg} ({elapsed})")
+}
+
+/// A bar on a terminal that says how far it has come of so many; nothing elsewhere.
+pub(crate) fn bar(of: u64, template: &str) -> ProgressBar {
+    on_terminal(|| ProgressBar::new(of), template)
+}
+
+fn on_terminal(made: impl FnOnce() -> ProgressBar, template: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new_spinner().with_message(message);
+    let bar = made();
     bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+    match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

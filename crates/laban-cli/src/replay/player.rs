@@ -1,10 +1,9 @@
 //! Plays records to standard output.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use laban_flow::replay::{Record, Replay, Tally, Totals};
 use laban_flow::{TreeStyle, words};
 use tokio::time::Instant;
@@ -14,6 +13,8 @@ use super::report;
 use crate::signals::Signals;
 use crate::{Failure, terminal};
 
+/// How far it has come, on a terminal.
+const BAR: &str = "{wide_bar} {pos}/{len}, {msg} ({elapsed}, {eta} left)";
 /// Lines are written together while they come without waiting.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
@@ -81,7 +82,7 @@ pub(super) struct Player {
 
 impl Player {
     pub(super) fn new(records: u64, form: Form, pace: Pace) -> Self {
-        let (totals, progress) = (Totals::default(), bar(records));
+        let (totals, progress) = (Totals::default(), terminal::bar(records, BAR));
         Self { records, form, pace, totals, progress, began: Instant::now(), out: Vec::new() }
     }
 
@@ -173,18 +174,5 @@ impl Player {
             terminal::say(&line);
         }
         end.map(drop)
-    }
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn bar(records: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(records);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template("{wide_bar} {pos}/{len}, {msg} ({elapsed}, {eta} left)") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }

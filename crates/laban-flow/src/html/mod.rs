@@ -8,7 +8,7 @@ use crate::timeline::Scale;
 use crate::words::{duration, plain, stamp};
 use crate::{Flow, State, Step};
 
-pub(crate) const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
 
 impl Flow {
     /// The flow as a page of HTML: how it stands, when each step was, every step in full, and the JSON.
@@ -21,15 +21,7 @@ impl Flow {
 
     fn write_html(&self, page: &mut String) -> fmt::Result {
         let key = safe(&self.flow);
-        write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-             <title>Flow {key}: {}</title>\n<style>\n{STYLE}</style>\n",
-            self.state
-        )?;
+        begin(page, &format!("Flow {key}: {}", self.state))?;
         self.html_head(page, &key)?;
         self.troubles(page)?;
         writeln!(page, "<h2>In time</h2>")?;
@@ -152,6 +144,18 @@ fn unturned(json: &str) -> String {
         }
     }
     text
+}
+
+/// Begins a page that needs nothing else, and may load nothing else. The title is safe already.
+pub(crate) fn begin(page: &mut String, title: &str) -> fmt::Result {
+    write!(
+        page,
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n"
+    )
 }
 
 /// Text from elsewhere, as text.

@@ -1,7 +1,6 @@
 //! A flow as a test: what its services were told, and what they said. A file for people to read, keep and edit.
 
 mod ignore;
-mod layout;
 mod record;
 
 use std::collections::HashSet;
@@ -95,7 +94,7 @@ impl Case {
     /// When it is larger than a case may be.
     pub fn to_json(&self) -> Result<String, InvalidCase> {
         let compact = serde_json::to_string(self).map_err(|e| InvalidCase(e.to_string()))?;
-        let text = layout::indented(&compact) + "\n";
+        let text = crate::indented(&compact) + "\n";
         if text.len() > MAX_BYTES {
             return Err(InvalidCase(format!(
                 "it would have {} bytes, a case has at most {MAX_BYTES}",

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::layout::compact;
+use crate::layout::compact;
 use crate::{DEAD, DeadReason, EventId, EventType, HANDLED, Payload};
 
 /// One record of a case: an event, or the end of a reaction that led to none.

@@ -91,6 +91,22 @@ impl Bench {
         id
     }
 
+    /// Places so many orders, numbered from 0, while the broker is killed and started again, twice.
+    pub(crate) async fn place_while_it_restarts(&mut self, emitter: laban::Emitter, count: usize) {
+        let placing = tokio::spawn(async move {
+            for n in 0..count {
+                let order = OrderPlaced { order_id: n.to_string(), amount_cents: 1 };
+                // Safe to repeat: the flow begins once.
+                while emitter.begin(&order).await.is_err() {}
+            }
+        });
+        for _ in 0..2 {
+            self.broker.kill();
+            self.broker.start_again().await.unwrap();
+        }
+        placing.await.unwrap();
+    }
+
     /// All records of a service about a flow, oldest first.
     pub(crate) async fn records(&self, service: &str, flow: &str) -> Vec<Message> {
         let stored =

@@ -297,19 +297,7 @@ async fn a_deadline_passes_while_the_service_and_the_broker_are_away() {
 async fn timers_are_set_however_often_the_broker_goes_away() {
     let mut bench = Bench::start().await;
     let running = order(&bench, SOON).start().await.unwrap();
-    let emitter = running.emitter();
-    let placing = tokio::spawn(async move {
-        for n in 0..200 {
-            let order = OrderPlaced { order_id: n.to_string(), amount_cents: 1 };
-            // Safe to repeat: the flow begins once.
-            while emitter.begin(&order).await.is_err() {}
-        }
-    });
-    for _ in 0..2 {
-        bench.broker.kill();
-        bench.broker.start_again().await.unwrap();
-    }
-    placing.await.unwrap();
+    bench.place_while_it_restarts(running.emitter(), 200).await;
     for n in 0..200 {
         let records = bench.until_record("order", &n.to_string(), "payment-overdue").await;
         assert_eq!(names(&records), ["placed", "payment-overdue"], "order {n}");

@@ -14,19 +14,7 @@ async fn the_broker_restarts_in_the_middle() {
     let mut bench = Bench::start().await;
     let order = bench.home::<OrderPlaced>("order").await;
     let _payment = bench.service("payment").on(charge).start().await.unwrap();
-    let emitter = order.emitter();
-    let placing = tokio::spawn(async move {
-        for n in 0..300 {
-            let order = OrderPlaced { order_id: n.to_string(), amount_cents: 1 };
-            // Safe to repeat: the flow begins once.
-            while emitter.begin(&order).await.is_err() {}
-        }
-    });
-    for _ in 0..2 {
-        bench.broker.kill();
-        bench.broker.start_again().await.unwrap();
-    }
-    placing.await.unwrap();
+    bench.place_while_it_restarts(order.emitter(), 300).await;
     bench.until_settled("ORDER", "payment_charge_order_placed").await;
     for n in 0..300 {
         let records = bench.records("payment", &n.to_string()).await;

@@ -44,6 +44,15 @@ async fn trace(trace_id: &str, count: usize) -> Vec<SpanData> {
     found.await.unwrap().0
 }
 
+/// It begins a trace, for an event of flow 4711 that was published in another, to which a link leads.
+#[track_caller]
+fn assert_begins_a_trace(new: &SpanData, published_in: &SpanData) {
+    assert_eq!((new.name.as_ref(), new.parent_span_id), ("process order.placed.{flow}", SpanId::INVALID));
+    let (linked, published_by) = (&new.links[0].span_context, &published_in.span_context);
+    assert_eq!((linked.trace_id(), linked.span_id()), (published_by.trace_id(), published_by.span_id()));
+    assert_eq!(attribute(new, "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+}
+
 async fn once_more(order: OrderPlaced, cause: Cause) -> Result<PaymentCaptured, Failure> {
     if cause.attempt == 1 {
         Err("bank closed").or_retry()?;
@@ -143,13 +152,7 @@ async fn a_replay_begins_a_new_trace_that_is_linked_to_the_old_one() {
     let old = trace(&receipt.trace_id.clone().unwrap(), 1).await;
     assert_eq!(old.len(), 1, "a replay adds nothing to the old trace");
     let new = trace(&format!("{:032x}", records[0].trace.unwrap().trace_id), 1).await;
-    assert_eq!(
-        (new[0].name.as_ref(), new[0].parent_span_id),
-        ("process order.placed.{flow}", SpanId::INVALID)
-    );
-    let (linked, published_by) = (&new[0].links[0].span_context, &old[0].span_context);
-    assert_eq!((linked.trace_id(), linked.span_id()), (published_by.trace_id(), published_by.span_id()));
-    assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+    assert_begins_a_trace(&new[0], &old[0]);
 }
 
 #[tokio::test]
@@ -166,12 +169,6 @@ async fn a_run_that_a_deadline_started_begins_a_new_trace_that_is_linked_to_the_
     let overdue = records.last().unwrap().trace.unwrap();
     let new = trace(&format!("{:032x}", overdue.trace_id), 2).await;
     assert_ne!(new[0].span_context.trace_id(), old[0].span_context.trace_id());
-    assert_eq!(
-        (new[0].name.as_ref(), new[0].parent_span_id),
-        ("process order.placed.{flow}", SpanId::INVALID)
-    );
-    let (linked, published_by) = (&new[0].links[0].span_context, &old[0].span_context);
-    assert_eq!((linked.trace_id(), linked.span_id()), (published_by.trace_id(), published_by.span_id()));
-    assert_eq!(attribute(&new[0], "laban.flow").as_deref(), Some("4711"), "and found by its flow");
+    assert_begins_a_trace(&new[0], &old[0]);
     assert_eq!(new[1].name, "send order.payment-overdue.{flow}");
 }

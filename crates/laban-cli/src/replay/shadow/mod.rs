@@ -4,11 +4,7 @@ mod build;
 mod child;
 mod output;
 
-use std::io::IsTerminal as _;
-use std::time::Duration;
-
 use futures_util::{StreamExt as _, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use laban_flow::Mesh;
 use laban_flow::replay::shadow::{Case, Chosen, FlowResult, Plan, Report, Scope, cases_of, plan};
 use laban_wire::{FlowId, FlowReader, ServiceName};
@@ -56,6 +52,8 @@ pub(crate) struct Args {
     selection: SelectionArgs,
 }
 
+/// How far it has come, on a terminal.
+const BAR: &str = "{bar:30} {pos}/{len} flows, {msg} ({elapsed}, {eta} left)";
 /// Flows that are read and run at a time.
 const AT_ONCE: usize = 32;
 
@@ -122,7 +120,7 @@ async fn compared(
     child: &Child,
     mut report: Report,
 ) -> Result<Report, Failure> {
-    let bar = progress(plan.flows.len() as u64);
+    let bar = terminal::bar(plan.flows.len() as u64, BAR);
     let mut flows = stream::iter(plan.flows).map(|flow| one(reader, scope, flow, build)).buffered(AT_ONCE);
     let mut different = 0_u64;
     while let Some(result) = flows.next().await {
@@ -169,17 +167,4 @@ async fn one(
 
 fn plural(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A bar on a terminal; nothing elsewhere.
-fn progress(flows: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(flows);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} flows, {msg} ({elapsed}, {eta} left)") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::text::{TIMES, count, times};
 use super::{Judged, Report};
-use crate::html::{STYLE, safe};
+use crate::html::{self, safe};
 use crate::words::shortened;
 
 /// So many reactions are shown.
@@ -24,14 +24,10 @@ impl Report {
     fn write_html(&self, page: &mut String) -> fmt::Result {
         let (service, summary) = (safe(&self.service), safe(&self.summary()));
         let (class, word) = if self.identical { ("completed", "identical") } else { ("dead", "different") };
+        html::begin(page, &format!("Shadow of {service}: {word}"))?;
         write!(
             page,
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-             <title>Shadow of {service}: {word}</title>\n<style>\n{STYLE}</style>\n\
-             <header><h1>Shadow of {service} <span class=\"state {class}\">{word}</span></h1>\n<p>{summary}</p>\n\
+            "<header><h1>Shadow of {service} <span class=\"state {class}\">{word}</span></h1>\n<p>{summary}</p>\n\
              <p><code>{}</code></p></header>\n",
             safe(&self.command.join(" ")),
         )?;

@@ -1,7 +1,13 @@
 //! Space in JSON: put in and taken out without touching anything else, so that numbers and the order of members stay.
 
-/// JSON on many lines.
-pub(super) fn indented(json: &str) -> String {
+/// Valid JSON with a line for each member: numbers and the order of members stay as they were written, and so does all
+/// else but white space.
+///
+/// ```
+/// let json = laban_wire::indented(r#"{"amount":1.50,"lines":[]}"#);
+/// assert_eq!(json, "{\n  \"amount\": 1.50,\n  \"lines\": []\n}");
+/// ```
+pub fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut depth = 0_usize;
     let mut tokens = tokens(json).peekable();
@@ -38,7 +44,7 @@ pub(super) fn indented(json: &str) -> String {
 }
 
 /// JSON without space between its tokens.
-pub(super) fn compact(json: &str) -> String {
+pub(crate) fn compact(json: &str) -> String {
     tokens(json).collect()
 }
 
@@ -69,4 +75,25 @@ fn end_of_string(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_and_otherwise_left_alone() {
+        let json = r#"{"b":1.50,"a":[ ],"c":[{"q":"x\\\"{,:"}, 1e3,{}] ,"ö":null}"#;
+        let text = indented(json);
+        assert_eq!(
+            text,
+            "{\n  \"b\": 1.50,\n  \"a\": [],\n  \"c\": [\n    {\n      \"q\": \"x\\\\\\\"{,:\"\n    },\n    1e3,\n    {}\n  ],\n  \"ö\": null\n}"
+        );
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&text), value(json));
+        assert_eq!(indented(&text), text);
+        assert_eq!(indented("[1 ]"), "[\n  1\n]");
+        assert_eq!(indented("\"a\""), "\"a\"");
+        assert_eq!(compact(&text), compact(json));
+    }
 }
