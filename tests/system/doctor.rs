@@ -1,12 +1,16 @@
 //! `laban doctor` on the shop.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use demo::orders::Plan;
 use demo::{Service, Settings, program};
-use laban_testkit::Broker;
+use laban_testkit::{Broker, wait};
 use laban_tests::{Outcome, Shop};
 use serde_json::Value;
+
+/// Spans leave five times a second; a machine that compiles something else meanwhile may take its time.
+const SOON: Duration = Duration::from_secs(60);
 
 fn doctor(shop: &Shop, args: &[&str]) -> Outcome<Output> {
     let broker = shop.mesh.broker();
@@ -56,5 +60,24 @@ async fn a_shop_at_work_has_nothing_wrong_until_a_service_is_away() -> Outcome {
     let out = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{out}");
     assert!(out.contains("warning: absent-service shipping\n") && out.contains("\n1 finding: "), "{out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn spans_that_a_collector_does_not_take_are_found() -> Outcome {
+    // Port 1 of this machine: refused at once.
+    let nowhere = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1".to_owned());
+    let shop = Shop::with(Settings { env: vec![nowhere], ..Settings::default() }).await?;
+    let plan = Plan::plain(3, 56);
+    let placed = shop.place(&plan).await;
+    shop.settled(placed.iter().filter_map(|one| one.flow.as_ref())).await?;
+    let mut out = String::new();
+    let found = wait::until("every service to have lost spans", SOON, async || {
+        out = doctor(&shop, &[]).map(|output| text(&output.stdout)).unwrap_or_default();
+        Service::ALL.iter().all(|one| out.contains(&format!("warning: dropped-spans {}\n", one.name())))
+    });
+    found.await.map_err(|error| format!("{error}; the last:\n{out}"))?;
+    assert!(out.contains(" export_failed, 0 delivered\n"), "{out}");
+    assert!(out.contains("at 127.0.0.1, process "), "who it is: {out}");
     Ok(())
 }

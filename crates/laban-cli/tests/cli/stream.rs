@@ -3,10 +3,10 @@
 use std::process::Stdio;
 
 use async_nats::jetstream::{self, stream};
+use laban_testkit::streams::home;
 use laban_testkit::{Broker, Cluster, wait};
 use serde_json::Value;
 
-use crate::mesh::home;
 use crate::{Outcome, SOON, laban, outcome};
 
 type Said = (Option<i32>, String, String);
@@ -44,8 +44,8 @@ async fn streams_of_the_mesh_are_listed_and_no_others() -> Outcome {
     assert_eq!((code, out.as_str()), (Some(0), ""));
     assert!(err.contains("no service has a stream"), "{err}");
 
-    home(&js, "payment").await?;
-    home(&js, "order").await?;
+    js.create_stream(home("payment")).await?;
+    js.create_stream(home("order")).await?;
     timers(&js).await?;
     let other = stream::Config { name: "OTHER".into(), subjects: vec!["other".into()], ..Default::default() };
     js.create_stream(other).await?;
@@ -83,7 +83,7 @@ async fn a_broker_alone_has_no_room_for_replicas() -> Outcome {
     let js = jetstream::new(async_nats::connect(broker.url()).await?);
     let (code, _, err) = run(&broker.url(), &["replicas", "3", "--yes"])?;
     assert!(code == Some(1) && err.contains("no service has a home stream"), "{err}");
-    home(&js, "order").await?;
+    js.create_stream(home("order")).await?;
     let (code, out, err) = run(&broker.url(), &["replicas", "3", "--yes"])?;
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("ORDER stands alone"), "{err}");
@@ -107,7 +107,7 @@ async fn replicas_are_changed_and_nothing_else() -> Outcome {
         .await?;
     let client = async_nats::connect(cluster.urls()).await?;
     let js = jetstream::new(client.clone());
-    home(&js, "order").await?;
+    js.create_stream(home("order")).await?;
     timers(&js).await?;
     js.create_stream(stream::Config {
         name: "PAYMENT".into(),

@@ -33,11 +33,8 @@ fn no_leader(seen: &Seen, found: &mut Vec<Finding>) {
     let mut add = |subject: String, what: &str| {
         found.push(Finding::new(Severity::Error, Kind::NoLeader, subject, what, fix));
     };
-    match &seen.jetstream {
-        Some(No::Silent { .. } | No::Said { code: UNAVAILABLE, .. }) => {
-            add("cluster".to_owned(), "JetStream is not available: its own group has no leader");
-        }
-        _ => {}
+    if let Some(No::Silent { .. } | No::Said { code: UNAVAILABLE, .. }) = &seen.jetstream {
+        add("cluster".to_owned(), "JetStream is not available: its own group has no leader");
     }
     for silent in &seen.silent {
         match silent {
