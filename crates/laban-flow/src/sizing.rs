@@ -17,6 +17,11 @@
 //! assert_eq!(held.a_day().expect("it has a rate").disk_bytes, held.cost().disk_bytes / 3);
 //! ```
 //!
+//! [`Stream::held`](crate::streams::Stream::held) is where [`Held`] comes from, for each of
+//! [`Stream::all`](crate::streams::Stream::all): [`Held::cost`] is what it costs now, [`Held::when_full`] what it will cost,
+//! [`Held::a_day`] what a day adds, and [`Held::is_settled`] whether that means anything yet. Each is for one node that has a
+//! copy.
+//!
 //! How the constants were measured is in *Sizing* of `docs/operations.md`, with the command that measures them again.
 
 use std::time::Duration;

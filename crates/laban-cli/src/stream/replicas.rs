@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{change, nodes, settle};
 use crate::flow::period::Period;
+use crate::signals::Signals;
 use crate::{Connection, Failure, ask, terminal};
 
 /// What `--help` says of them.
@@ -79,8 +80,10 @@ pub(crate) async fn run(args: Args, connection: &Connection) -> Result<(), Failu
         terminal::say(&question(&todo, replicas));
         ask::may_go_on("Change them?")?;
     }
+    // Who does not wait has nothing to say when it is stopped.
+    let mut signals = (!args.no_wait).then(Signals::listen).transpose()?;
     for stream in &chosen {
-        carry_out(&client, stream, &args).await?;
+        carry_out(&client, stream, &args, signals.as_mut()).await?;
     }
     Ok(())
 }
@@ -108,19 +111,22 @@ fn question(todo: &[&Stream], replicas: usize) -> String {
     text
 }
 
-async fn carry_out(client: &Client, stream: &Stream, args: &Args) -> Result<(), Failure> {
+async fn carry_out(
+    client: &Client,
+    stream: &Stream,
+    args: &Args,
+    signals: Option<&mut Signals>,
+) -> Result<(), Failure> {
     let replicas = usize::from(args.replicas);
     let is_so = stream.replicas == replicas;
     if !is_so {
         change::set_replicas(client, stream, replicas).await?;
     }
     let done = if is_so { "was left alone" } else { "was changed" };
-    let waited = match args.no_wait {
-        true => None,
-        false => {
-            let timeout = args.timeout.map_or(PATIENCE, |period| period.0);
-            Some(settle::until_current(client, stream, replicas, timeout).await?)
-        }
+    let timeout = args.timeout.map_or(PATIENCE, |period| period.0);
+    let waited = match signals {
+        None => None,
+        Some(signals) => Some(settle::until_current(client, stream, replicas, timeout, signals).await?),
     };
     line(args, stream, done, waited)
 }

@@ -7,21 +7,22 @@ use indicatif::ProgressBar;
 use laban_flow::streams::Stream;
 
 use crate::flow::period::Period;
+use crate::signals::Signals;
 use crate::{Failure, terminal};
 
 /// From one look to the next: from the first, up to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
-/// Returns how long it took.
+/// Returns how long it took; ends when a signal comes, or came since they are listened for.
 pub(super) async fn until_current(
     client: &Client,
     stream: &Stream,
     replicas: usize,
     timeout: Duration,
+    signals: &mut Signals,
 ) -> Result<Duration, Failure> {
     let (began, mut pause) = (Instant::now(), PAUSES[0]);
     let progress = terminal::progress("waiting");
-    let mut stop = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         let lacks = lacks(client, stream, replicas).await;
         let Some(lacks) = lacks else {
@@ -39,7 +40,7 @@ pub(super) async fn until_current(
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES[1]),
-            _ = &mut stop => {
+            () = signals.next() => {
                 progress.finish_and_clear();
                 return Err(Failure::NotDone(format!(
                     "stopped while stream {} was on its way ({lacks}); the broker goes on with it by itself",

@@ -89,7 +89,7 @@ mod tests {
     fn columns_are_as_wide_as_need_be() {
         let rows =
             [vec!["ORDER".to_owned(), "7".to_owned()], vec!["X".to_owned(), "1234\u{1b}[2J".to_owned()]];
-        let expected = "stream          messages\nORDER                  7\nX       1234\\u{1b}[2J\n";
+        let expected = "stream       messages\nORDER               7\nX       1234\\u{1b}[2J\n";
         assert_eq!(table(&["stream", "messages"], &[1], &rows, false), expected);
     }
 }

@@ -4,10 +4,10 @@ use std::process::Stdio;
 
 use async_nats::jetstream::{self, stream};
 use laban_testkit::streams::home;
-use laban_testkit::{Broker, Cluster, wait};
+use laban_testkit::{Broker, Cluster, Process, Signal, wait};
 use serde_json::Value;
 
-use crate::{Outcome, SOON, laban, outcome};
+use crate::{LABAN, Outcome, SOON, laban, outcome};
 
 type Said = (Option<i32>, String, String);
 
@@ -21,6 +21,15 @@ async fn config(client: &async_nats::Client, stream: &str) -> Outcome<Value> {
     let answer = client.request(format!("$JS.API.STREAM.INFO.{stream}"), "".into()).await?;
     let answer: Value = serde_json::from_slice(&answer.payload)?;
     Ok(answer["config"].clone())
+}
+
+/// Whether a process has said what it does about Ctrl-C: until then it is killed by it.
+fn listens(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    const INT: u64 = 1 << (2 - 1);
+    caught.is_some_and(|mask| mask & INT != 0)
 }
 
 async fn timers(js: &jetstream::Context) -> Outcome {
@@ -168,6 +177,18 @@ async fn replicas_are_changed_and_nothing_else() -> Outcome {
     .await?;
     let (code, _, err) = run(&url, &["replicas", "3", "ORDER", "--timeout", "200ms"])?;
     assert!(code == Some(1) && err.contains("stream ORDER: ") && err.contains("laban stream list"), "{err}");
+    if cfg!(target_os = "linux") {
+        let args = ["stream", "replicas", "3", "ORDER", "--server", &url];
+        let waiting = Process::builder(LABAN).args(args).env_remove_prefixed(&["NATS_"]).spawn()?;
+        wait::until("it to listen for Ctrl-C", SOON, async || listens(waiting.pid())).await?;
+        waiting.signal(Signal::Int)?;
+        let (status, said) = (waiting.wait_timeout(SOON).await?, waiting.log_tail(10));
+        assert_eq!(status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("stopped while stream ORDER was on its way (2 of 3 replicas are current"),
+            "{said}"
+        );
+    }
     cluster.start_again(2).await?;
     cluster.ready().await?;
 

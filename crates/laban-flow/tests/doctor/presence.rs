@@ -38,9 +38,10 @@ async fn consumers_that_nobody_wants_are_found() -> Outcome {
     );
     let gone = told(&examined, "orphaned-consumer ORDER/audit_note_order_placed");
     assert!(gone.contains("service audit has no contract, and no instance"), "{gone}");
+    assert!(gone.contains("`laban retire audit`"), "{gone}");
     let dropped = told(&examined, "orphaned-consumer ORDER/payment_settle_order_placed");
     assert!(dropped.contains("no handler settle of payment reacts to order.placed"), "{dropped}");
-    assert!(dropped.contains("`nats consumer rm ORDER payment_settle_order_placed`"), "{dropped}");
+    assert!(dropped.contains("`laban retire payment settle --event order.placed`"), "{dropped}");
     Ok(())
 }
 
@@ -76,6 +77,8 @@ async fn a_stream_whose_service_is_gone_is_found() -> Outcome {
     rig.js.create_stream(home("audit")).await?;
     let examined = rig.examine().await;
     assert_eq!(named(&examined), ["warning: stream-without-service AUDIT"]);
-    assert!(told(&examined, "stream-without-service AUDIT").contains("`nats stream rm AUDIT`"));
+    assert!(
+        told(&examined, "stream-without-service AUDIT").contains("`laban retire audit --delete-history`")
+    );
     Ok(())
 }

@@ -39,9 +39,8 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
                 stream.name(),
                 format!("service {service} has no contract, no instance and no consumer; {written}"),
                 format!(
-                    "if the service is gone for good and nobody reads its events: `nats stream rm {}`. Flows that it took part \
-                     in lose their records there",
-                    stream.name()
+                    "if the service is gone for good and nobody reads its events: `laban retire {service} --delete-history`. \
+                     Flows that it took part in lose their records there",
                 ),
             )
         }));
@@ -62,8 +61,8 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
             service,
             what,
             format!(
-                "start it. If it is gone for good: delete its consumers, and its contract with `nats kv del laban_contracts \
-                 {service}`. If it runs and may not subscribe to `$SRV.>`: allow it to"
+                "start it. If it is gone for good: `laban retire {service}`. If it runs and may not subscribe to `$SRV.>`: \
+                 allow it to"
             ),
         )
         .with(details),
@@ -71,33 +70,39 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
 }
 
 fn orphaned(seen: &Seen, service: &str, consumer: &Watched, found: &mut Vec<Finding>) {
-    let Some(why) = orphan(seen, service, consumer) else { return };
+    let Some(Orphan { why, retire }) = orphan(seen, service, consumer) else { return };
     let pending = consumer.last().num_pending;
     let waits = if pending > 0 { format!("; {} there", wait(pending, "event")) } else { String::new() };
     let (stream, name) = (&consumer.first.stream_name, &consumer.first.name);
+    let delete = retire.unwrap_or_else(|| format!("nats consumer rm {stream} {name}"));
     found.push(Finding::new(
         Severity::Warning,
         Kind::OrphanedConsumer,
         consumer.subject(),
         format!("{why}{waits}"),
-        format!(
-            "`nats consumer rm {stream} {name}`, if it is not wanted any more: flows are taken to wait for it. With it goes \
-             its position"
-        ),
+        format!("`{delete}`, if it is not wanted any more: flows are taken to wait for it. With it goes its position"),
     ));
 }
 
+/// A consumer that nobody wants any more.
+struct Orphan {
+    why: String,
+    /// What takes it out of the mesh, where that is more than the consumer, or can be said by other names than the broker's.
+    retire: Option<String>,
+}
+
 /// Why nobody wants it any more; nothing when somebody does, or that is unknown.
-fn orphan(seen: &Seen, service: &str, consumer: &Watched) -> Option<String> {
+fn orphan(seen: &Seen, service: &str, consumer: &Watched) -> Option<Orphan> {
     if seen.instances_of(service).any(|instance| instance.consumers.contains(&consumer.first.name)) {
         return unemitted(seen, consumer);
     }
     let contracts = seen.contracts.as_ref()?;
     let Some(registered) = contracts.get(service) else {
         // Services that register nothing are known by what they pull.
-        return seen
-            .is_absent(service)
-            .then(|| format!("service {service} has no contract, and no instance"));
+        return seen.is_absent(service).then(|| Orphan {
+            why: format!("service {service} has no contract, and no instance"),
+            retire: Some(format!("laban retire {service}")),
+        });
     };
     let contract = &registered.contract;
     if consumer.is_asked_for() || consumer.moves() || is_declared(contract, consumer) {
@@ -111,7 +116,10 @@ fn orphan(seen: &Seen, service: &str, consumer: &Watched) -> Option<String> {
         (None, None) if consumer.is_due() => format!("no handler of {service} has a deadline"),
         (None, None) => format!("{service} has no handler whose dead letters could be handed back"),
     };
-    Some(format!("{what}, by the contract that is registered"))
+    let retire = consumer
+        .reaction()
+        .map(|(handler, event)| format!("laban retire {service} {handler} --event {event}"));
+    Some(Orphan { why: format!("{what}, by the contract that is registered"), retire })
 }
 
 fn is_declared(contract: &Contract, consumer: &Watched) -> bool {
@@ -130,14 +138,17 @@ fn is_declared(contract: &Contract, consumer: &Watched) -> bool {
 }
 
 /// No event comes any more: the service that it is named after has a contract, and does not emit it.
-fn unemitted(seen: &Seen, consumer: &Watched) -> Option<String> {
+fn unemitted(seen: &Seen, consumer: &Watched) -> Option<Orphan> {
     let (handler, event) = consumer.reaction()?;
     let map = seen.map.as_ref()?;
     let event = event.parse().ok()?;
     let owner = map.service(laban_wire::EventType::service(&event))?;
     let emitted = map.event(&event).is_some_and(|known| !known.emitted_by.is_empty());
-    (owner.known == Known::Contract && !emitted)
-        .then(|| format!("{event}, which handler {handler} reacts to, is emitted by nobody on the map"))
+    // The handler still has it: nothing is to be retired.
+    (owner.known == Known::Contract && !emitted).then(|| Orphan {
+        why: format!("{event}, which handler {handler} reacts to, is emitted by nobody on the map"),
+        retire: None,
+    })
 }
 
 fn foreign(consumer: &Watched, found: &mut Vec<Finding>) {

@@ -122,7 +122,7 @@ fn few(stream: &Stream, seen: &Seen, found: &mut Vec<Finding>) {
         stream.name(),
         format!("it has {replicas} in a cluster{there}: {lost}"),
         format!(
-            "`nats stream edit {} --replicas 3`, and LABAN_REPLICAS=3 where its service is started",
+            "`laban stream replicas 3 {}`, and LABAN_REPLICAS=3 where its service is started",
             stream.name()
         ),
     ));
