@@ -19,7 +19,10 @@ async fn a_service_without_an_instance_is_found_with_what_waits_for_it() -> Outc
     let stream = rig.js.get_stream("PAYMENT").await?;
     let consumer = stream.get_consumer::<pull::Config>("payment__redrive").await?;
     let _asking = consumer.batch().max_messages(1).expires(2 * SOON).messages().await?;
-    assert_eq!(named(&rig.examine().await), ["warning: nobody-asks ORDER/payment_charge_order_placed"]);
+    assert_eq!(
+        named(&rig.examine().await),
+        ["warning: nobody-asks ORDER/payment_charge_order_placed", "note: absent-service payment"]
+    );
     Ok(())
 }
 

@@ -11,6 +11,8 @@ pub(super) fn check(seen: &Seen, found: &mut Vec<Finding>) {
     for service in seen.services() {
         if seen.is_absent(service) {
             absent(seen, service, found);
+        } else if seen.instances.is_some() && seen.instances_of(service).next().is_none() {
+            found.push(unheard(service));
         }
     }
     for consumer in &seen.consumers {
@@ -67,6 +69,18 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
         )
         .with(details),
     );
+}
+
+/// Somebody pulls, and nobody answers.
+fn unheard(service: &str) -> Finding {
+    Finding::new(
+        Severity::Note,
+        Kind::AbsentService,
+        service,
+        "no instance of it answers, and its events are asked for: its clocks, spans and builds are not looked at",
+        "nothing, if it does not announce itself (docs/wire.md, *Who is there*), or may not subscribe to `$SRV.>`. Else it hangs, \
+         or its machine is gone: look again in some seconds",
+    )
 }
 
 fn orphaned(seen: &Seen, service: &str, consumer: &Watched, found: &mut Vec<Finding>) {
