@@ -257,7 +257,7 @@ async fn timers_of(client: &Client, info: &StreamInfo, target: &Target) -> Resul
             .map_err(|error| failed(error_chain(&error)))?;
         timers += counts.iter().map(|(_, count)| *count as u64).sum::<u64>();
     }
-    Ok((timers > 0).then(|| Timers { stream, timers, subjects }))
+    Ok((timers > 0).then_some(Timers { stream, timers, subjects }))
 }
 
 async fn open_dead_letters(
