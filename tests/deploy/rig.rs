@@ -81,7 +81,20 @@ impl Rig {
         Ok(self.deployment.stop().await?)
     }
 
-    /// A connection that does not wait long for a broker that is away.
+    /// The instances whose logs have this in them.
+    pub(crate) fn said(&self, text: &str) -> Outcome<Vec<&str>> {
+        let mut all = Vec::new();
+        for instance in self.instances() {
+            if let Some(process) = self.process(instance)
+                && std::fs::read_to_string(process.log_path())?.contains(text)
+            {
+                all.push(instance);
+            }
+        }
+        Ok(all)
+    }
+
+    /// JetStream, by a connection of its own.
     pub(crate) async fn jetstream(&self) -> Outcome<jetstream::Context> {
         Ok(jetstream::new(self.client().await?))
     }
