@@ -18,7 +18,7 @@ pub(crate) struct Backup {
     pub(crate) stream: String,
     /// What a restore is asked with: `backup.json` of the `nats` command.
     about: Value,
-    /// `stream.tar.s2` of the `nats` command.
+    /// The archive that the `nats` command writes beside it.
     chunks: Vec<Bytes>,
 }
 

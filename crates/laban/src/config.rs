@@ -124,12 +124,13 @@ struct Lookup<'a>(&'a dyn Fn(&str) -> Option<String>);
 impl Lookup<'_> {
     fn placement(&self) -> Result<Option<Placement>, Error> {
         let cluster =
-            (self.0)(PLACEMENT_CLUSTER).map(|text| one_word(PLACEMENT_CLUSTER, &text)).transpose()?;
+            (self.0)(PLACEMENT_CLUSTER).map(|text| one_word(PLACEMENT_CLUSTER, &text, &text)).transpose()?;
         let tags = match (self.0)(PLACEMENT_TAGS) {
             None => Vec::new(),
-            Some(text) => {
-                text.split(',').map(|tag| one_word(PLACEMENT_TAGS, tag)).collect::<Result<Vec<_>, _>>()?
-            }
+            Some(text) => text
+                .split(',')
+                .map(|tag| one_word(PLACEMENT_TAGS, &text, tag))
+                .collect::<Result<Vec<_>, _>>()?,
         };
         Ok((cluster.is_some() || !tags.is_empty()).then_some(Placement { cluster, tags }))
     }
@@ -153,15 +154,15 @@ impl Lookup<'_> {
     }
 }
 
-/// Part of a placement. The broker would take any text, and look for a node in vain.
-fn one_word(name: &'static str, text: &str) -> Result<String, Error> {
-    let word = text.trim();
+/// A part of the value of a placement's variable. The broker would take any text, and look for a node in vain.
+fn one_word(name: &'static str, value: &str, part: &str) -> Result<String, Error> {
+    let word = part.trim();
     if !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') {
         return Ok(word.to_owned());
     }
     Err(bad(
         name,
-        text,
+        value,
         match name {
             PLACEMENT_CLUSTER => {
                 "it is the name of one cluster, as its nodes have it in `cluster { name: … }`"
