@@ -72,7 +72,7 @@ fn nobody_has_more_rights_than_it_needs_and_everybody_is_asked_how_it_is() -> Ou
         // The image of this repository says it itself: see `image`.
         let user = container.user.as_deref();
         assert_eq!(user.is_none(), is_own(container), "{name}: {user:?}");
-        assert!(user.is_none_or(|user| is_nobody(user)), "{name}: {user:?}");
+        assert!(user.is_none_or(is_nobody), "{name}: {user:?}");
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ impl Rig {
             Path::new(&folder).join(test)
         });
         let file = project("deploy/compose/compose.yaml");
-        let deployment = Deployment::start(&file, variables, logs, Progress::Silent).await?;
+        let deployment = Deployment::start(&file, variables, logs).await?;
         Ok(Some(Self { deployment, _alone }))
     }
 

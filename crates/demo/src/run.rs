@@ -138,8 +138,11 @@ async fn deploy(file: &Path, dir: &Path, progress: Progress) -> Result<Deploymen
     let stage = progress.stage(format!("starting what {} says", file.display()), 0);
     let deadline = DEADLINE_ON_A_CLUSTER.as_millis().to_string();
     let variables = [("SHOP_PAYMENT_DEADLINE_MS", deadline.as_str())];
-    let deployment = Deployment::start(file, &variables, Some(dir.join("logs")), progress).await?;
+    let deployment = Deployment::start(file, &variables, Some(dir.join("logs"))).await?;
     stage.done(&format!("{} processes are well", deployment.instances().count()));
+    for service in deployment.left_out() {
+        progress.say(&format!("left out   {service}: nothing on this machine stands for its image"));
+    }
     for (what, url) in deployment.shown()? {
         progress.say(&format!("{what:<10} {url}"));
     }

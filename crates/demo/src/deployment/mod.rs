@@ -34,8 +34,8 @@ use self::images::{Native, native};
 use self::instance::{Instance, Place};
 use self::places::Ports;
 pub use self::yaml::parse as parse_yaml;
+use crate::Error;
 use crate::traces::Traces;
-use crate::{Error, Progress};
 
 /// What a Compose file says, running. All of it is killed on drop.
 #[derive(Debug)]
@@ -60,12 +60,8 @@ impl Deployment {
         file: &Path,
         variables: &[(&str, &str)],
         logs: Option<PathBuf>,
-        progress: Progress,
     ) -> Result<Self, Error> {
         let mut deployment = Self::prepare(Compose::read(file, variables)?, logs).await?;
-        for service in &deployment.left_out {
-            progress.say(&format!("left out  {service}: nothing on this machine stands for its image"));
-        }
         deployment.start_all().await?;
         Ok(deployment)
     }
