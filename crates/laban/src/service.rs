@@ -4,13 +4,14 @@ use std::sync::Arc;
 use laban_wire::contract::Contract;
 use laban_wire::{ConnectSettings, error_chain};
 
+use crate::command_line::{self, Program, Variable};
 use crate::config::Config;
 use crate::contract;
 use crate::definition::Definition;
 use crate::extract::{Opener, States};
 use crate::runtime::{Running, Signals};
 use crate::shadow::{self, Awaited, Stub};
-use crate::{BoxError, Error, Event, EventInfo, Handler, Recorded, Result, command_line};
+use crate::{BoxError, Error, Event, EventInfo, Handler, Recorded, Result};
 
 /// A named group of handlers, the only writer of its own events.
 ///
@@ -46,6 +47,7 @@ pub struct Service {
     signals: bool,
     arguments: bool,
     settings: HashMap<String, String>,
+    variables: Vec<Variable>,
 }
 
 /// A service that fits together, ready to start.
@@ -75,6 +77,7 @@ impl Service {
             signals: true,
             arguments: true,
             settings: HashMap::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -206,7 +209,8 @@ impl Service {
     }
 
     /// Answers the program's arguments, if there are any, and then ends the process: `contract` prints the contract as JSON,
-    /// `--help` says what can be asked, and anything else is an error, with code 2.
+    /// `health` asks the instance at `LABAN_HTTP_ADDR` whether it is ready (code 0, or 1), `--help` says what can be asked and
+    /// what is read from the environment, and anything else is an error, with code 2.
     ///
     /// When `laban replay shadow` has started the program, it is served to its end, and then the process ends as well.
     ///
@@ -222,7 +226,27 @@ impl Service {
     }
 
     fn answered(self) -> Self {
-        command_line::answer(&self.name, || self.contract());
+        let program = Program {
+            service: &self.name,
+            own: &self.variables,
+            http_addr: self.setting_of("LABAN_HTTP_ADDR"),
+        };
+        command_line::answer(&program, || self.contract());
+        self
+    }
+
+    /// Names a variable that the program itself reads from the environment, for its `--help`: what it is when it is not
+    /// set, which may be empty, and what it means. It is not read here.
+    ///
+    /// ```
+    /// # use laban::Service;
+    /// # let service =
+    /// Service::new("order").variable("ORDER_HTTP_ADDR", "127.0.0.1:8080", "where orders are taken")
+    /// # ;
+    /// ```
+    #[must_use]
+    pub fn variable(mut self, name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        self.variables.push(Variable { name, default, meaning });
         self
     }
 

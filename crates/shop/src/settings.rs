@@ -4,7 +4,27 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use laban::Error;
+use laban::{Error, Service};
+
+/// What `--help` says of each: its default and its meaning.
+const VARIABLES: [(&str, &str, &str); 5] = [
+    ("SHOP_HTTP_ADDR", "127.0.0.1:8080", "where orders are taken"),
+    ("SHOP_HTTP_ADDR_FILE", "", "a file that is to hold the address really bound"),
+    ("SHOP_BOOKS_DIR", "shop-books", "folder of the books"),
+    ("SHOP_PAYMENT_DEADLINE_MS", "30000", "how long a payment may take to answer"),
+    ("SHOP_PAUSE_MS", "0", "for experiments: a wait between the books and the return"),
+];
+
+/// What a service with books uses.
+pub(crate) const OF_BOOKS: [&str; 2] = ["SHOP_BOOKS_DIR", "SHOP_PAUSE_MS"];
+/// What the order service uses.
+pub(crate) const OF_ORDERS: [&str; 3] = ["SHOP_HTTP_ADDR", "SHOP_HTTP_ADDR_FILE", "SHOP_PAYMENT_DEADLINE_MS"];
+
+/// Has the `--help` of a service tell of the variables that it uses.
+pub(crate) fn told_of(service: Service, used: &[&str]) -> Service {
+    let used = VARIABLES.into_iter().filter(|(name, ..)| used.contains(name));
+    used.fold(service, |service, (name, default, meaning)| service.variable(name, default, meaning))
+}
 
 /// The shop's settings; each service uses some of them.
 #[derive(Clone, Debug)]
@@ -64,6 +84,17 @@ fn parse<T: std::str::FromStr>(name: &'static str, value: String, wanted: &str) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_tells_of_every_variable_and_so_does_the_page_of_settings() {
+        let page = include_str!("../../../docs/settings.md");
+        for (name, default, _) in VARIABLES {
+            assert!(OF_BOOKS.contains(&name) || OF_ORDERS.contains(&name), "no service tells of {name}");
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
+            let documented = row.split('|').nth(2).unwrap().trim().replace('`', "");
+            assert_eq!(documented, if default.is_empty() { "none" } else { default }, "{name}");
+        }
+    }
 
     #[test]
     fn defaults() {

@@ -39,12 +39,34 @@ fn every_service_says_what_it_can_be_asked() {
         let output = ask(binary, &["--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{help}");
-        for hint in [name, "contract", "docs/settings.md"] {
+        let own = match name {
+            "order" => "SHOP_HTTP_ADDR",
+            "shipping" => "LABAN_HTTP_ADDR",
+            _ => "SHOP_BOOKS_DIR",
+        };
+        for hint in [name, "contract", "health", "docs/settings.md", "NATS_URL", own] {
             assert!(help.contains(hint), "{hint:?} is not in: {help}");
         }
         let output = ask(binary, &["contracts"]);
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), b"".as_slice()));
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(told.contains("`contracts`") && told.contains("--help"), "{told}");
+    }
+}
+
+/// What a service without anybody at its address is: not ready, and that is all.
+#[test]
+fn every_service_is_asked_for_its_health_without_being_started() {
+    for (_, binary) in SERVICES {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let asked = Command::new(binary).arg("health").env("LABAN_HTTP_ADDR", gone.to_string()).output();
+        let asked = asked.unwrap();
+        let told = String::from_utf8(asked.stderr).unwrap();
+        assert_eq!(asked.status.code(), Some(1), "{told}");
+        assert!(told.starts_with("not ready: ") && told.contains(&gone.to_string()), "{told}");
+        let asked = Command::new(binary).arg("health").env_remove("LABAN_HTTP_ADDR").output().unwrap();
+        let told = String::from_utf8(asked.stderr).unwrap();
+        assert_eq!(asked.status.code(), Some(2), "{told}");
+        assert!(told.contains("LABAN_HTTP_ADDR is not set"), "{told}");
     }
 }

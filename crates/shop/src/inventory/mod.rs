@@ -9,7 +9,7 @@ use laban::{Cause, Failure, Handler as _, Service, State};
 use crate::events::{
     OrderPlaced, ParcelDispatched, PaymentDeclined, StockRejected, StockReleased, StockReserved,
 };
-use crate::settings::Settings;
+use crate::settings::{OF_BOOKS, Settings, told_of};
 
 pub use books::{Books, Reservation, ReservationState, Reserve, StockLevel, reservations, stock};
 pub use catalogue::CATALOGUE;
@@ -35,7 +35,7 @@ fn reacting() -> Service {
 pub async fn run(settings: &Settings) -> laban::Result<()> {
     let settings = settings.clone();
     // Opened when it starts: what is asked on the command line needs none.
-    reacting().state_with(async move || Books::open(&settings)).run().await
+    told_of(reacting(), &OF_BOOKS).state_with(async move || Books::open(&settings)).run().await
 }
 
 /// Reserve what was ordered, all of it or nothing, or say why not.

@@ -8,7 +8,7 @@ use crate::events::{
     CancelReason, Item, OrderCancelled, OrderCompleted, OrderId, OrderPlaced, ParcelDispatched,
     PaymentRefunded,
 };
-use crate::settings::Settings;
+use crate::settings::{OF_BOOKS, Settings, told_of};
 
 pub use outbox::{Letter, Outbox, letters};
 
@@ -31,7 +31,7 @@ fn reacting() -> Service {
 pub async fn run(settings: &Settings) -> laban::Result<()> {
     let settings = settings.clone();
     // Opened when it starts: what is asked on the command line needs none.
-    reacting().state_with(async move || Outbox::open(&settings)).run().await
+    told_of(reacting(), &OF_BOOKS).state_with(async move || Outbox::open(&settings)).run().await
 }
 
 /// What customers want to know.

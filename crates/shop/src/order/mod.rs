@@ -13,7 +13,7 @@ use std::time::Duration;
 use laban::{Error, Handler as _, Service};
 
 use crate::events::OrderPlaced;
-use crate::settings::Settings;
+use crate::settings::{OF_ORDERS, Settings, told_of};
 
 pub use close::{Ending, Report, Standing, close};
 pub use give_up::{PaymentAnswered, give_up};
@@ -31,7 +31,7 @@ pub fn service(payment_deadline: Duration) -> Service {
 /// # Errors
 /// When the address cannot be bound or no longer be served, the service does not start, or the drain does not finish in time.
 pub async fn run(settings: &Settings) -> laban::Result<()> {
-    let service = service(settings.payment_deadline).command_line();
+    let service = told_of(service(settings.payment_deadline), &OF_ORDERS).command_line();
     // An address that is taken is found before anything else is started.
     let listener = http::bind(settings).await?;
     let running = match service.start().await {

@@ -11,7 +11,7 @@ use crate::events::{
     DeclineReason, OrderPlaced, PaymentCaptured, PaymentDeclined, PaymentOverdue, PaymentRefunded,
     StockRejected,
 };
-use crate::settings::Settings;
+use crate::settings::{OF_BOOKS, Settings, told_of};
 
 pub use books::{Account, Books, Charge, PaymentState, Rule, accounts};
 
@@ -44,7 +44,7 @@ pub async fn run(settings: &Settings) -> laban::Result<()> {
 pub async fn run_under(settings: &Settings, rule: Rule) -> laban::Result<()> {
     let settings = settings.clone();
     // Opened when it starts: what is asked on the command line needs none.
-    reacting(rule)
+    told_of(reacting(rule), &OF_BOOKS)
         .state_with(async move || Ok::<_, laban::Error>(Books::open(&settings)?.under(rule)))
         .run()
         .await

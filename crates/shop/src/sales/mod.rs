@@ -9,7 +9,7 @@ mod report;
 use laban::{Cause, Event, Failure, Handler as _, Service, State};
 
 use crate::events::{OrderCancelled, OrderCompleted, OrderId, OrderPlaced, PaymentCaptured, PaymentRefunded};
-use crate::settings::Settings;
+use crate::settings::{OF_BOOKS, Settings, told_of};
 
 pub use report::{CustomerSales, Report, sales};
 
@@ -29,7 +29,7 @@ fn reacting() -> Service {
 pub async fn run(settings: &Settings) -> laban::Result<()> {
     let settings = settings.clone();
     // Opened when it starts: what is asked on the command line needs none.
-    reacting().state_with(async move || Report::open(&settings)).run().await
+    told_of(reacting(), &OF_BOOKS).state_with(async move || Report::open(&settings)).run().await
 }
 
 /// What changes the report.
