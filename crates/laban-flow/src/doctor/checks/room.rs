@@ -192,10 +192,10 @@ mod tests {
         assert_eq!(found[0].details, ["ORDER: 1.0 GiB now, 10.0 GiB when its 30.0 days are full"]);
         // Half of that does fit.
         assert_eq!(after(6 * day, GIB, 100), []);
-        // 435 bytes for each of 250,000 subjects, ten times.
+        // 630 bytes for each of 250,000 subjects, ten times.
         let found = after(3 * day, 1_000, 250_000);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].what.contains("1.0 GiB of memory for their subjects"), "{found:?}");
+        assert!(found[0].what.contains("1.5 GiB of memory for their subjects"), "{found:?}");
         // Of a young stream nobody knows the rate.
         assert_eq!(after(time::Duration::MINUTE, GIB, 100), []);
         // What is full already is told of as that.
