@@ -6,15 +6,26 @@ use crate::rig::*;
 
 /// A user `m` who may do anything, and `d` who may publish to these subjects alone.
 fn users(allowed: &[&str]) -> String {
-    let allowed = allowed.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+    with_permissions(&format!("publish: [{}]", quoted(allowed)))
+}
+
+fn quoted(subjects: &[&str]) -> String {
+    subjects.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ")
+}
+
+fn with_permissions(permissions: &str) -> String {
     format!(
-        "authorization {{ users: [{{user: m, password: m}}, {{user: d, password: d, permissions: {{ publish: [{allowed}] }} }}] }}\n\
+        "authorization {{ users: [{{user: m, password: m}}, {{user: d, password: d, permissions: {{ {permissions} }} }}] }}\n\
          no_auth_user: m"
     )
 }
 
 async fn examine_as(allowed: &[&str]) -> Outcome<laban_flow::doctor::Examination> {
-    let broker = Broker::builder().config(users(allowed)).start().await?;
+    examine_with(users(allowed)).await
+}
+
+async fn examine_with(users: String) -> Outcome<laban_flow::doctor::Examination> {
+    let broker = Broker::builder().config(users).start().await?;
     let url = broker.url().replace("nats://", "nats://d:d@");
     let rig = Rig::bare(broker).await?.furnished(1).await?;
     rig.place("4711").await?;
@@ -73,5 +84,16 @@ async fn who_may_see_nothing_is_told_so() -> Outcome {
     let examined = examine_as(&["nothing"]).await?;
     assert_eq!(named(&examined), [""; 0], "{examined:#?}");
     assert!(examined.unseen.len() >= 5, "{examined:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_may_not_hear_answers_is_told_so_and_silence_is_not_taken_for_a_cluster_without_a_leader()
+-> Outcome {
+    let examined = examine_with(with_permissions("subscribe: [\"nothing\"]")).await?;
+    assert_eq!(named(&examined), [""; 0], "{examined:#?}");
+    let deaf =
+        examined.unseen.iter().filter(|one| one.why.starts_with("this user may not subscribe to `_INBOX."));
+    assert!(deaf.count() >= 5, "{examined:#?}");
     Ok(())
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::super::Unseen;
-use super::Refusals;
+use super::refusals::{Refusals, Refused};
 
 /// A cluster itself waits up to four seconds for those that do not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ pub(super) struct Asking<'a> {
 pub(in super::super) enum No {
     /// This user may not ask.
     Refused { subject: String },
+    /// This user may not hear answers.
+    Deaf { inbox: String },
     /// Nobody listens there.
     Nobody { subject: String },
     /// Somebody does, and says nothing.
@@ -44,6 +46,11 @@ impl No {
                 what,
                 format!("this user may not publish to `{subject}`"),
                 format!("allow it to publish to `{subject}`"),
+            ),
+            Self::Deaf { inbox } => Unseen::new(
+                what,
+                format!("this user may not subscribe to `{inbox}`, where answers come"),
+                "allow it to; or name the inbox that it has: NATS_INBOX_PREFIX, or `inbox_prefix` in its context",
             ),
             Self::Nobody { subject } => Unseen::new(
                 what,
@@ -179,7 +186,10 @@ impl Asking<'_> {
     ) -> Result<T, No> {
         tokio::select! {
             done = work => Ok(done),
-            subject = self.refusals.of(subjects) => Err(No::Refused { subject }),
+            refused = self.refusals.of(subjects) => Err(match refused {
+                Refused::Publish(subject) => No::Refused { subject },
+                Refused::Subscribe(inbox) => No::Deaf { inbox },
+            }),
         }
     }
 }

@@ -123,7 +123,7 @@ pub(super) async fn look(
     // Who may not ask for the one may be allowed the other.
     seen.jetstream = match (&account, &listed) {
         (Err(one), Err(other)) => {
-            [one, other].into_iter().find(|no| !matches!(no, No::Refused { .. })).cloned()
+            [one, other].into_iter().find(|no| !matches!(no, No::Refused { .. } | No::Deaf { .. })).cloned()
         }
         _ => None,
     };

@@ -24,43 +24,60 @@ pub struct Refusals(Arc<Heard>);
 
 #[derive(Debug, Default)]
 struct Heard {
-    subjects: Mutex<BTreeSet<String>>,
+    refused: Mutex<BTreeSet<Refused>>,
     more: Notify,
+}
+
+/// What may not be done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Refused {
+    /// To ask.
+    Publish(String),
+    /// To hear answers: nothing else is subscribed to.
+    Subscribe(String),
 }
 
 impl Refusals {
     /// Takes down what a connection's event says.
     pub fn note(&self, event: &Event) {
         let Event::ServerError(ServerError::Other(text)) = event else { return };
-        let Some(subject) = refused(text) else { return };
-        self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner).insert(subject.to_owned());
+        let Some(refused) = refused(text) else { return };
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(refused);
         self.0.more.notify_waiters();
     }
 
-    /// Waits until a subject that begins with one of these is refused; for ever, if none is.
-    pub(super) async fn of(&self, subjects: &[&str]) -> String {
+    /// Waits until a subject that begins with one of these is refused, or all answers are; for ever, if that does not happen.
+    pub(super) async fn of(&self, subjects: &[&str]) -> Refused {
         loop {
             let more = self.0.more.notified();
             tokio::pin!(more);
             // From here on nothing is missed.
             more.as_mut().enable();
-            if let Some(subject) = self.find(subjects) {
-                return subject;
+            if let Some(refused) = self.find(subjects) {
+                return refused;
             }
             more.await;
         }
     }
 
-    fn find(&self, subjects: &[&str]) -> Option<String> {
-        let refused = self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.iter().find(|one| subjects.iter().any(|subject| one.starts_with(subject))).cloned()
+    fn find(&self, subjects: &[&str]) -> Option<Refused> {
+        let all = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let concerns = |refused: &&Refused| match refused {
+            Refused::Publish(one) => subjects.iter().any(|subject| one.starts_with(subject)),
+            Refused::Subscribe(_) => true,
+        };
+        all.iter().find(concerns).cloned()
     }
 }
 
 /// `Permissions Violation for Publish to "$JS.API.INFO"`, in whatever case.
-fn refused(text: &str) -> Option<&str> {
-    text.to_ascii_lowercase().contains("permissions violation for publish").then_some(())?;
-    text.split('"').nth(1)
+fn refused(text: &str) -> Option<Refused> {
+    let subject = text.split('"').nth(1)?.to_owned();
+    let text = text.to_ascii_lowercase();
+    if text.contains("permissions violation for publish") {
+        return Some(Refused::Publish(subject));
+    }
+    text.contains("permissions violation for subscription").then_some(Refused::Subscribe(subject))
 }
 
 #[cfg(test)]
@@ -75,8 +92,10 @@ mod tests {
             tokio::spawn(async move { other.of(&["$JS.API.INFO", "$JS.API.CONSUMER.LIST."]).await });
         let event = |text: &str| Event::ServerError(ServerError::Other(text.to_owned()));
         refusals.note(&event("Permissions Violation for Publish to \"$JS.API.STREAM.LIST\""));
-        refusals.note(&event("Permissions Violation for Subscription to \"$JS.API.INFO\""));
         refusals.note(&event("Permissions Violation for Publish to \"$JS.API.CONSUMER.LIST.ORDER\""));
-        assert_eq!(waiting.await.unwrap(), "$JS.API.CONSUMER.LIST.ORDER");
+        assert_eq!(waiting.await.unwrap(), Refused::Publish("$JS.API.CONSUMER.LIST.ORDER".to_owned()));
+        // Without answers there is nothing to be asked at all.
+        refusals.note(&event("Permissions Violation for Subscription to \"_INBOX.a.*\""));
+        assert_eq!(refusals.of(&["$SRV.STATS"]).await, Refused::Subscribe("_INBOX.a.*".to_owned()));
     }
 }
