@@ -1,7 +1,5 @@
 //! Instances end in their time, and say when they should not be given work.
 
-use std::time::Instant;
-
 use demo::orders::Plan;
 use laban_testkit::{Signal, wait};
 use laban_tests::Outcome;
@@ -32,29 +30,26 @@ async fn drains(rig: &mut Rig) -> Outcome {
     // Whoever has answered another request has this one too: they are accepted in turn.
     place_at(&demo::Door::of(vec![rig.address("order-1", 8080)?]), &plan.orders[..1]).await;
 
-    let begun = Instant::now();
     let order = rig.process("order-1").ok_or("it runs")?;
     order.signal(Signal::Term)?;
     wait::until("order-1 to say that it drains", PATIENCE, async || {
         ready(rig, "order-1").await.is_ok_and(|(status, said)| status == 503 && said.contains("draining"))
     })
     .await?;
-    let asked = rig.ask().await;
-    let services = asked.iter().filter(|(name, _)| is_service(name));
-    let unwell: Vec<&str> = services.filter(|(_, well)| well.is_err()).map(|(name, _)| *name).collect();
-    assert_eq!(unwell, ["order-1"], "{asked:?}");
-
-    // The other one takes what comes, and the work of both.
-    let placed = place_at(&rig.door()?, &plan.orders[1..]).await;
-    assert!(placed.iter().all(|one| one.problems.is_empty() && one.flow.is_some()), "{placed:?}");
-
     held.write_all(tail.as_bytes()).await?;
     let mut answer = String::new();
     held.read_to_string(&mut answer).await?;
     assert!(answer.starts_with("HTTP/1.1 202"), "expected the held request to be answered: {answer}");
-    let order = rig.process("order-1").ok_or("it runs")?;
-    let status = order.wait_timeout(grace.saturating_sub(begun.elapsed())).await?;
-    assert_eq!(status.code(), Some(0), "{}", order.log_tail(20));
+
+    // The other one takes what comes, and the work of both.
+    let (door, rest) = (rig.door()?, &plan.orders[1..]);
+    let (status, placed) = tokio::join!(order.wait_timeout(grace), place_at(&door, rest));
+    assert_eq!(status?.code(), Some(0), "{}", order.log_tail(20));
+    assert!(placed.iter().all(|one| one.problems.is_empty() && one.flow.is_some()), "{placed:?}");
+    let asked = rig.ask().await;
+    let services = asked.iter().filter(|(name, _)| is_service(name));
+    let unwell: Vec<&str> = services.filter(|(_, well)| well.is_err()).map(|(name, _)| *name).collect();
+    assert_eq!(unwell, ["order-1"], "{asked:?}");
     rig.start_again("order-1").await?;
     Ok(())
 }
