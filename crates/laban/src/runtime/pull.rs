@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commit::Pause;
 use super::consumers::Position;
 use super::deadlines::Due;
 use super::delivery::Delivery;
@@ -143,22 +144,35 @@ impl Drop for Hand {
 impl Puller {
     /// Pulls until stopped, making the consumer again whenever it is deleted.
     pub(crate) async fn run(mut self) {
+        let (mut pause, mut told) = (Pause::default(), None);
         loop {
             if self.position.attach(&self.link, &self.stop).await.is_none() {
                 return;
             }
             tracing::debug!(consumer = self.position.name(), "attached");
-            match self.pull().await {
+            let begun = Instant::now();
+            let reason = match self.pull().await {
                 Ok(End::Stopped) => return,
-                Ok(End::Gone(reason)) => {
-                    tracing::warn!(consumer = self.position.name(), %reason, "consumer gone; making it again");
-                }
-                Err(error) => {
-                    tracing::warn!(consumer = self.position.name(), %error, "cannot pull; trying again");
-                }
+                Ok(End::Gone(reason)) => format!("consumer gone; making it again: {reason}"),
+                Err(error) => format!("cannot pull; trying again: {error}"),
+            };
+            // Replicas of a consumer that was just made have to elect a leader, and until then nobody answers for it.
+            let at_once = begun.elapsed() < EXPIRES;
+            if !at_once {
+                (pause, told) = (Pause::default(), None);
             }
+            if told.as_ref() != Some(&reason) {
+                tracing::warn!(consumer = self.position.name(), "{reason}");
+                told = Some(reason);
+            }
+            let again = async {
+                self.link.revive().await;
+                if at_once {
+                    pause.short().await;
+                }
+            };
             tokio::select! {
-                () = self.link.revive() => {}
+                () = again => {}
                 () = self.stop.cancelled() => return,
             }
         }
