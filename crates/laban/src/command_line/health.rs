@@ -56,7 +56,8 @@ fn get(address: SocketAddr) -> io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
-    write!(connection, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     connection.take(MOST_BYTES).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -64,6 +65,7 @@ fn get(address: SocketAddr) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
     use std::net::TcpListener;
 
     use super::*;
@@ -74,9 +76,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
-            let mut asked = [0; 512];
-            let read = connection.read(&mut asked).unwrap();
-            assert!(asked[..read].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+            // To its end: a connection that is closed with something unread is broken for the other side.
+            let mut asked = String::new();
+            let mut lines = BufReader::new(&connection);
+            while !asked.ends_with("\r\n\r\n") {
+                assert!(lines.read_line(&mut asked).unwrap() > 0, "{asked:?} has no end");
+            }
+            assert!(asked.starts_with("GET /readyz HTTP/1.1\r\n"), "{asked}");
             connection.write_all(with.as_bytes()).unwrap();
         });
         address.to_string()

@@ -42,7 +42,7 @@ pub(super) const GROUPS: [Group; 4] = [
             of("LABAN_ACK_WAIT_MS", "10000", "how long the broker waits for a sign of life"),
             of("LABAN_RETENTION_DAYS", "30", "how long the home stream keeps records; 0: for ever"),
             of("LABAN_REPLICAS", "1", "copies of the service's streams, 1 to 5"),
-            of("LABAN_PLACEMENT_CLUSTER", "", "the cluster that they are kept in"),
+            of("LABAN_PLACEMENT_CLUSTER", "any", "the cluster that they are kept in"),
             of("LABAN_PLACEMENT_TAGS", "", "`server_tags` of the nodes that they are kept on"),
             of("LABAN_STORAGE", "file", "where the service's streams are kept: file, memory"),
             of("LABAN_DRAIN_TIMEOUT_MS", "25000", "how long a stop waits for handlers to finish"),
