@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use laban_wire::{FlowId, Subject};
+use laban_wire::{FlowId, Stored, Subject};
 
 use super::append::{AppendError, Appender, Fence};
 use super::drafts::Draft;
@@ -115,6 +115,12 @@ impl Committer {
         point!(AppendFailed);
         let filter = Subject::all_of(&self.service, &commit.flow);
         let stale = |known: &Known| commit.reads_flow && !known.progress(&commit.identity).is_settled();
+        let read_on = async |known: &mut Known| {
+            let records = self.read_on(&filter, known).await;
+            // Its answer was lost, or late: it took effect all the same, and by nobody else.
+            let own = records.iter().find(|record| commit.drafts[0].is(record)).map(|record| record.seq);
+            (known.learn(records), own.map(|first_seq| Ok(Committed::Now { first_seq })))
+        };
         let failed = |why| self.metrics.append_failed(&commit.identity.handler, why);
         match error {
             AppendError::Refused(reason) => {
@@ -123,7 +129,11 @@ impl Committer {
             }
             AppendError::FenceLost => {
                 self.metrics.fence_lost();
-                if self.catch_up(&filter, known).await {
+                let (changed, own) = read_on(known).await;
+                if own.is_some() {
+                    return own;
+                }
+                if changed {
                     if stale(known) {
                         return Some(Ok(Committed::Stale));
                     }
@@ -136,7 +146,10 @@ impl Committer {
                     // the state before does not count any more.
                     known.forget();
                     pause.short().await;
-                    self.catch_up(&filter, known).await;
+                    let (_, own) = read_on(known).await;
+                    if own.is_some() {
+                        return own;
+                    }
                     if stale(known) {
                         return Some(Ok(Committed::Stale));
                     }
@@ -146,7 +159,11 @@ impl Committer {
                 failed(AppendFailure::Unanswered);
                 tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
                 pause.long().await;
-                if self.catch_up(&filter, known).await && stale(known) {
+                let (changed, own) = read_on(known).await;
+                if own.is_some() {
+                    return own;
+                }
+                if changed && stale(known) {
                     return Some(Ok(Committed::Stale));
                 }
             }
@@ -194,15 +211,16 @@ impl Committer {
     /// Reads on, from the leader, until there is an answer. One request a record, which are few for most flows; a batch of
     /// them may be answered by a replica that lags behind.
     pub(crate) async fn refresh(&self, flow: &FlowId, known: &mut Known) {
-        self.catch_up(&Subject::all_of(&self.service, flow), known).await;
+        let records = self.read_on(&Subject::all_of(&self.service, flow), known).await;
+        known.learn(records);
     }
 
-    /// Reads on, from the leader, until there is an answer. Says whether there was anything new.
-    async fn catch_up(&self, filter: &str, known: &mut Known) -> bool {
+    /// What the leader has beyond what is known, once there is an answer.
+    async fn read_on(&self, filter: &str, known: &Known) -> Vec<Stored> {
         let mut pause = Pause::default();
         loop {
             match self.link.reader().leader(&self.stream, filter, known.last_seq + 1).await {
-                Ok(records) => return known.learn(records),
+                Ok(records) => return records,
                 Err(error) => {
                     tracing::warn!(service = %self.service, %error, "reading own records; trying again");
                     pause.long().await;

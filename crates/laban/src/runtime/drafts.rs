@@ -6,7 +6,7 @@ use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use laban_wire::{
     DEAD, Dead, EventId, EventType, FlowId, HANDLED, HEADER, Handled, Message, Meta, RETRYING, Reaction,
-    Retrying, ServiceName, Subject,
+    Retrying, ServiceName, Stored, Subject,
 };
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
@@ -52,6 +52,15 @@ impl Draft {
     /// Whether somebody will see the span that publishes it.
     pub(super) fn is_sampled(&self) -> bool {
         self.trace.span().span_context().is_sampled()
+    }
+
+    /// Whether this very message was stored, and not one that says the same: known by the span that published it, so never of
+    /// what is not traced.
+    pub(crate) fn is(&self, stored: &Stored) -> bool {
+        let trace = propagation::trace_parent(&self.trace);
+        trace.is_some()
+            && Message::try_from(stored.clone())
+                .is_ok_and(|message| message.trace == trace && message.meta.id == self.meta.id)
     }
 
     /// The message as a reader will find it, but for the broker's timestamp.

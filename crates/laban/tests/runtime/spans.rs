@@ -3,9 +3,11 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use laban::{Begun, Cause, Failure, Handler as _, OrRetry as _, Retry};
+use laban_testkit::Proxy;
 use opentelemetry::trace::{SpanId, SpanKind};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use tokio::sync::Notify;
 
 use crate::bench::*;
 use crate::deadlines::{Answered, give_up};
@@ -171,4 +173,36 @@ async fn a_run_that_a_deadline_started_begins_a_new_trace_that_is_linked_to_the_
     assert_ne!(new[0].span_context.trace_id(), old[0].span_context.trace_id());
     assert_begins_a_trace(&new[0], &old[0]);
     assert_eq!(new[1].name, "send order.payment-overdue.{flow}");
+}
+
+/// Charges, and has the broker hear of it late: from here on nothing passes the proxy.
+async fn charge_behind(order: OrderPlaced, behind: laban::State<Arc<(Proxy, Notify)>>) -> PaymentCaptured {
+    let (proxy, charged) = &**behind;
+    proxy.stall();
+    charged.notify_one();
+    PaymentCaptured { order_id: order.order_id }
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_comes_late_is_no_duplicate() {
+    /// Longer than a commit waits for its answer. On a machine so slow that it gets its answer all the same, nothing is
+    /// proved, and nothing fails.
+    const TOO_LATE: std::time::Duration = std::time::Duration::from_secs(7);
+    LazyLock::force(&SPANS);
+    let bench = Bench::start().await;
+    let order = bench.home::<OrderPlaced>("order").await;
+    let behind = Arc::new((Proxy::start(bench.broker.addr()).await.unwrap(), Notify::new()));
+    let payment = bench.service("payment").setting("LABAN_ACK_WAIT_MS", 60_000);
+    let payment = payment.setting("NATS_URL", behind.0.url()).state(Arc::clone(&behind));
+    let _payment = payment.on(charge_behind).start().await.unwrap();
+    let placed = OrderPlaced { order_id: "4711".into(), amount_cents: 1 };
+    let Begun::Now(receipt) = order.emitter().begin(&placed).await.unwrap() else { panic!("it is new") };
+    behind.1.notified().await;
+    tokio::time::sleep(TOO_LATE).await;
+    behind.0.flow();
+    bench.until_records("payment", "4711", 1).await;
+    let spans = trace(&receipt.trace_id.unwrap(), 3).await;
+    let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    assert_eq!(attribute(of("process order.placed.{flow}"), "laban.outcome").as_deref(), Some("emitted"));
+    assert_eq!(of("send payment.captured.{flow}").status, opentelemetry::trace::Status::Unset);
 }
