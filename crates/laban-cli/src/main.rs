@@ -103,7 +103,7 @@ mod tests {
             for code in ["Exit codes:\n  0  ", "\n  1  ", "\n  2  the command line is wrong"] {
                 assert!(codes.contains(code), "{name}: {codes:?} has no {code:?}");
             }
-            if command.has_subcommands() {
+            if command.is_subcommand_required_set() {
                 assert_eq!(codes, super::failure::EXIT_CODES, "{name}: those of all commands");
             } else {
                 said.push(codes);

@@ -9,6 +9,13 @@ use crate::{Failure, http, terminal};
 const PATIENCE: Duration = Duration::from_secs(3);
 const LARGEST: usize = 4096;
 
+/// What `--help` says of them.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0  it runs
+  1  it does not, or somebody else listens there
+  2  the command line is wrong, a variable, or the port is not known";
+
 /// Whether somebody serves there.
 pub(super) async fn ask(listen: SocketAddr) -> Result<(), Failure> {
     if listen.port() == 0 {

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::health;
 use crate::flow::Overdue;
 use crate::flow::period::Period;
-use crate::{Failure, failure, http};
+use crate::{Failure, http};
 
 /// At most so often, whatever is asked.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -44,7 +45,7 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 pub(super) enum Asked {
     /// Ask the one that serves there whether it runs: for containers without a shell
-    #[command(after_help = failure::EXIT_CODES)]
+    #[command(after_help = health::EXIT_CODES)]
     Health,
 }
 

@@ -68,8 +68,9 @@ async fn streams_of_the_mesh_are_listed_and_no_others() -> Outcome {
     let head = ["stream", "service", "what", "messages", "bytes", "subjects", "keeps", "replicas", "leader"];
     assert_eq!(words[0], head);
     assert_eq!(words[1][..4], ["ORDER", "order", "home", "3"], "{out}");
-    assert_eq!(words[1][5..], ["B", "2", "for", "ever", "1", "-"], "{out}");
+    assert_eq!(words[1][5..], ["B", "2", "30", "days", "1", "-"], "{out}");
     assert_eq!(words[2][..3], ["ORDER_TIMERS", "order", "timers"], "{out}");
+    assert_eq!(words[2][5..], ["B", "0", "for", "ever", "1", "-"], "{out}");
     assert_eq!(words[3][..3], ["PAYMENT", "payment", "home"], "{out}");
 
     let (_, out, _) = run(&broker.url(), &["list", "--json"])?;
@@ -78,7 +79,7 @@ async fn streams_of_the_mesh_are_listed_and_no_others() -> Outcome {
         (&order["stream"], &order["messages"], &order["subjects"]),
         (&"ORDER".into(), &3.into(), &2.into())
     );
-    assert!(order["first_at"].is_string() && order["max_age_ms"].is_null(), "{order}");
+    assert!(order["first_at"].is_string() && order["max_age_ms"] == 30 * 86_400_000_u64, "{order}");
     assert_eq!(
         (&order["replicas"], &order["missing"], &order["cluster"]),
         (&1.into(), &0.into(), &Value::Null)
