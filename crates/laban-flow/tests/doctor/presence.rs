@@ -83,5 +83,10 @@ async fn a_stream_whose_service_is_gone_is_found() -> Outcome {
     assert!(
         told(&examined, "stream-without-service AUDIT").contains("`laban retire audit --delete-history`")
     );
+    // As `laban retire` leaves it: somebody has decided that it is history.
+    let mut left = async_nats::HeaderMap::new();
+    left.insert("KV-Operation", "DEL");
+    rig.js.publish_with_headers("$KV.laban_contracts.audit", left, "".into()).await?.await?;
+    assert_eq!(named(&rig.examine().await), ["note: stream-without-service AUDIT"]);
     Ok(())
 }

@@ -35,11 +35,15 @@ fn absent(seen: &Seen, service: &str, found: &mut Vec<Finding>) {
                 0 => "it is empty".to_owned(),
                 _ => format!("it holds {}, the last of {}", count(state.messages, "message"), state.last_timestamp.date()),
             };
+            let (severity, why) = match seen.retired.contains(service) {
+                true => (Severity::Note, "has left, and its history stays"),
+                false => (Severity::Warning, "has no contract, no instance and no consumer"),
+            };
             Finding::new(
-                Severity::Warning,
+                severity,
                 Kind::StreamWithoutService,
                 stream.name(),
-                format!("service {service} has no contract, no instance and no consumer; {written}"),
+                format!("service {service} {why}; {written}"),
                 format!(
                     "if the service is gone for good and nobody reads its events: `laban retire {service} --delete-history`. \
                      Flows that it took part in lose their records there",

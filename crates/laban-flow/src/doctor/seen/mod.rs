@@ -30,6 +30,7 @@ pub(super) use self::servers::Server;
 pub(super) use self::servers::Store;
 pub(super) use self::streams::{Role, Silent, Stream, Watched};
 use super::{Options, Unseen};
+use crate::map::is_deleted;
 use crate::{Map, Mesh};
 
 /// What was read.
@@ -49,6 +50,8 @@ pub(super) struct Seen {
     pub(super) instances: Option<Vec<Instance>>,
     /// What is registered, by service; nothing when that could not be read.
     pub(super) contracts: Option<BTreeMap<String, Registered>>,
+    /// The services whose contract was deleted: they have left, and what they left behind is history.
+    pub(super) retired: BTreeSet<String>,
     pub(super) map: Option<Map>,
     pub(super) left: Left,
     /// The broker's time, or this host's where the broker does not say.
@@ -128,7 +131,8 @@ pub(super) async fn look(
         _ => None,
     };
     seen.account = seen.unseen("the limits of the account", account);
-    seen.contracts = seen.unseen("contracts", contracts);
+    let contracts = seen.unseen("contracts", contracts);
+    (seen.contracts, seen.retired) = contracts.map_or_else(Default::default, |(all, gone)| (Some(all), gone));
     if let Some(listed) = seen.unseen("streams and consumers", listed) {
         seen.streams = listed.0;
         seen.silent.extend(listed.1);
@@ -221,8 +225,11 @@ async fn mesh(asking: &Asking<'_>, reader: &FlowReader, options: &Options) -> Jo
     joined
 }
 
-/// The contracts in the bucket, as they are written there.
-async fn contracts(asking: &Asking<'_>, reader: &FlowReader) -> Result<BTreeMap<String, Registered>, No> {
+/// The contracts in the bucket, as they are written there, and the services whose contract was deleted.
+async fn contracts(
+    asking: &Asking<'_>,
+    reader: &FlowReader,
+) -> Result<(BTreeMap<String, Registered>, BTreeSet<String>), No> {
     let keys = format!("$KV.{}.", wire::BUCKET);
     let filter = format!("{keys}*");
     let reading = reader.leader(wire::STREAM, &filter, 1);
@@ -230,20 +237,19 @@ async fn contracts(asking: &Asking<'_>, reader: &FlowReader) -> Result<BTreeMap<
     let messages = match asking.unless_refused(&[&subject], reading).await? {
         Ok(messages) => messages,
         // A mesh without one has no contracts.
-        Err(error) if error.is_no_stream() => return Ok(BTreeMap::new()),
+        Err(error) if error.is_no_stream() => return Ok(Default::default()),
         Err(error) => return Err(No::Other { text: error.to_string() }),
     };
     let mut newest = BTreeMap::new();
     for message in messages {
-        let key = message.subject.strip_prefix(&keys).unwrap_or_default().to_owned();
-        let value: Option<serde_json::Value> = serde_json::from_slice(&message.payload).ok();
-        // A key that was deleted has no value.
-        newest.insert(key, value);
+        newest.insert(message.subject.strip_prefix(&keys).unwrap_or_default().to_owned(), message);
     }
-    let read = newest.into_iter().filter_map(|(key, value)| {
-        let value = value?;
+    let (gone, there): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        newest.into_iter().partition(|(_, message)| is_deleted(message));
+    let read = there.into_iter().filter_map(|(key, message)| {
+        let value = serde_json::from_slice(&message.payload).ok()?;
         let fingerprint = laban_wire::contract_fingerprint(&value);
         Some((key, Registered { contract: serde_json::from_value(value).ok()?, fingerprint }))
     });
-    Ok(read.collect())
+    Ok((read.collect(), gone.into_keys().collect()))
 }
