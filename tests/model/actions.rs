@@ -76,7 +76,7 @@ impl Action {
             ],
             Self::Read { .. } => &[
                 ("commit.rs", "Committer::recover"),
-                ("commit.rs", "Committer::catch_up"),
+                ("commit.rs", "Committer::read_on"),
                 ("known.rs", "Known::learn"),
             ],
             Self::Ack { .. } => &[
