@@ -115,11 +115,16 @@ impl Committer {
         point!(AppendFailed);
         let filter = Subject::all_of(&self.service, &commit.flow);
         let stale = |known: &Known| commit.reads_flow && !known.progress(&commit.identity).is_settled();
-        let read_on = async |known: &mut Known| {
+        let look = async |known: &mut Known| {
             let records = self.read_on(&filter, known).await;
             // Its answer was lost, or late: it took effect all the same, and by nobody else.
             let own = records.iter().find(|record| commit.drafts[0].is(record)).map(|record| record.seq);
-            (known.learn(records), own.map(|first_seq| Ok(Committed::Now { first_seq })))
+            let changed = known.learn(records);
+            let end = match own {
+                Some(first_seq) => Some(Ok(Committed::Now { first_seq })),
+                None => (changed && stale(known)).then_some(Ok(Committed::Stale)),
+            };
+            (changed, end)
         };
         let failed = |why| self.metrics.append_failed(&commit.identity.handler, why);
         match error {
@@ -129,15 +134,11 @@ impl Committer {
             }
             AppendError::FenceLost => {
                 self.metrics.fence_lost();
-                let (changed, own) = read_on(known).await;
-                if own.is_some() {
-                    return own;
-                }
+                let (changed, end) = look(known).await;
                 if changed {
-                    if stale(known) {
-                        return Some(Ok(Committed::Stale));
-                    }
-                } else if pause.tries < 5 {
+                    return end;
+                }
+                if pause.tries < 5 {
                     // A write is in flight: the broker has accepted it, and does not show it yet.
                     pause.short().await;
                 } else {
@@ -146,26 +147,15 @@ impl Committer {
                     // the state before does not count any more.
                     known.forget();
                     pause.short().await;
-                    let (_, own) = read_on(known).await;
-                    if own.is_some() {
-                        return own;
-                    }
-                    if stale(known) {
-                        return Some(Ok(Committed::Stale));
-                    }
+                    let (_, end) = look(known).await;
+                    return end.or(stale(known).then_some(Ok(Committed::Stale)));
                 }
             }
             AppendError::Unknown(reason) => {
                 failed(AppendFailure::Unanswered);
                 tracing::warn!(service = %self.service, flow = %commit.flow, %reason, "commit unknown; reading");
                 pause.long().await;
-                let (changed, own) = read_on(known).await;
-                if own.is_some() {
-                    return own;
-                }
-                if changed && stale(known) {
-                    return Some(Ok(Committed::Stale));
-                }
+                return look(known).await.1;
             }
             AppendError::Unavailable(reason) => {
                 failed(AppendFailure::Unavailable);
