@@ -111,23 +111,32 @@ pub(crate) struct ConsumerConfig {
     pub(crate) opt_start_time: Option<OffsetDateTime>,
 }
 
+/// A part of a list.
 #[derive(Deserialize)]
-struct Page<T> {
+pub(crate) struct Page<T> {
     #[serde(alias = "streams", alias = "consumers")]
-    items: Option<Vec<T>>,
+    pub(crate) items: Option<Vec<T>>,
     #[serde(default)]
-    total: usize,
+    pub(crate) total: usize,
     missing: Option<Vec<String>>,
     offline: Option<HashMap<String, String>>,
     error: Option<ApiError>,
 }
 
+impl<T> Page<T> {
+    /// The names of those that are on the list and do not answer, taken out of it.
+    pub(crate) fn take_silent(&mut self) -> impl Iterator<Item = String> + use<T> {
+        let offline = self.offline.take().into_iter().flatten().map(|(name, _)| name);
+        self.missing.take().into_iter().flatten().chain(offline)
+    }
+}
+
 #[derive(Deserialize)]
-struct ApiError {
+pub(crate) struct ApiError {
     #[serde(default)]
-    err_code: u64,
+    pub(crate) err_code: u64,
     #[serde(default)]
-    description: String,
+    pub(crate) description: String,
 }
 
 /// All streams of the account.
@@ -165,10 +174,8 @@ pub(crate) async fn consumers(client: &Client, stream: &str) -> Result<Vec<Consu
 async fn list<T: DeserializeOwned>(client: &Client, subject: &str, what: &str) -> Result<Vec<T>, Error> {
     let mut all = Vec::new();
     loop {
-        let page: Page<T> = ask(client, subject, what, all.len()).await?;
-        let names =
-            page.missing.into_iter().flatten().chain(page.offline.into_iter().flatten().map(|(n, _)| n));
-        let mut names: Vec<String> = names.collect();
+        let mut page: Page<T> = ask(client, subject, what, all.len()).await?;
+        let mut names: Vec<String> = page.take_silent().collect();
         if !names.is_empty() {
             names.sort();
             return Err(Error::Silent { what: what.to_owned(), names });

@@ -1,6 +1,5 @@
 //! Asking the broker, by somebody who may not be allowed to ask everything.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, Message, Request, RequestErrorKind, StatusCode};
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::super::Unseen;
 use super::refusals::{Refusals, Refused};
+use crate::api::{ApiError, Page};
 
 /// A cluster itself waits up to four seconds for those that do not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,26 +80,8 @@ pub(super) struct Listed<T> {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
-    #[serde(alias = "streams", alias = "consumers")]
-    items: Option<Vec<T>>,
-    #[serde(default)]
-    total: usize,
-    missing: Option<Vec<String>>,
-    offline: Option<HashMap<String, String>>,
-}
-
-#[derive(Deserialize)]
 struct Failed {
     error: Option<ApiError>,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
 }
 
 /// One of many answers.
@@ -134,9 +116,8 @@ impl Asking<'_> {
         let mut all = Listed { items: Vec::new(), silent: Vec::new() };
         loop {
             let body = serde_json::json!({ "offset": all.items.len() }).to_string();
-            let page: Page<T> = self.ask(subject, &body).await?;
-            let offline = page.offline.into_iter().flatten().map(|(name, _)| name);
-            all.silent.extend(page.missing.into_iter().flatten().chain(offline));
+            let mut page: Page<T> = self.ask(subject, &body).await?;
+            all.silent.extend(page.take_silent());
             let items = page.items.unwrap_or_default();
             let none = items.is_empty();
             all.items.extend(items);
